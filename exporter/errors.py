@@ -1,0 +1,52 @@
+"""Every exception this package raises on purpose.
+
+::
+
+    ExporterError
+    ├── InvalidUpdate   (ValueError)  an update the store refuses
+    ├── SettingsError   (ValueError)  flags or environment that cannot be used
+    ├── FeedError       (ValueError)  a recording that cannot be played
+    └── ListenError     (OSError)     an address that cannot be listened on
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Sequence
+
+_repr = reprlib.Repr(maxstring=60, maxother=60, maxlong=40)
+
+
+class ExporterError(Exception):
+    """The root of this package's exceptions."""
+
+
+class InvalidUpdate(ExporterError, ValueError):
+    """An update the store refuses; the store is as it was before.
+
+    ``field`` names what is wrong (``"viewers"``), ``value`` is what was given, ``expected`` says what would be right, and
+    ``reason`` is the value of the ``reason`` label that the refusal is counted under.
+    """
+
+    def __init__(self, field: str, value: object, expected: str, reason: str) -> None:
+        super().__init__(f"{field}: expected {expected}, got {_repr.repr(value)}")
+        self.field = field
+        self.value = value
+        self.expected = expected
+        self.reason = reason
+
+
+class SettingsError(ExporterError, ValueError):
+    """Settings that cannot be used; ``mistakes`` holds one line for each, all of them."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+class FeedError(ExporterError, ValueError):
+    """A recording that cannot be played: names the file, the line, the value, and what would be right."""
+
+
+class ListenError(ExporterError, OSError):
+    """An address that cannot be listened on: in use, not of this host, or not permitted."""
