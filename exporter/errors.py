@@ -14,7 +14,8 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Sequence
 
-_repr = reprlib.Repr(maxstring=60, maxother=60, maxlong=40)
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = 60
 
 
 class ExporterError(Exception):
@@ -24,8 +25,8 @@ class ExporterError(Exception):
 class InvalidUpdate(ExporterError, ValueError):
     """An update the store refuses; the store is as it was before.
 
-    ``field`` names what is wrong (``"viewers"``), ``value`` is what was given, ``expected`` says what would be right, and
-    ``reason`` is the value of the ``reason`` label that the refusal is counted under.
+    ``field`` names what is wrong (``"viewers"``), ``value`` is what was given, ``expected`` says what would be right,
+    and ``reason`` is the value of the ``reason`` label that the refusal is counted under.
     """
 
     def __init__(self, field: str, value: object, expected: str, reason: str) -> None:

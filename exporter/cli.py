@@ -1,0 +1,132 @@
+"""The command line: flags and environment in, exit status out."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from exporter import __version__, logs
+from exporter.errors import ExporterError, SettingsError
+from exporter.settings import Option, Settings, options, unknown_variables
+from exporter.stats import SharedStats
+
+if TYPE_CHECKING:
+    from exporter.feeds import Feed
+
+logger = logging.getLogger("exporter")
+
+_COMMANDS: Final = {
+    "serve": (
+        "serve what clippers report",
+        (
+            "Serve a store that starts empty. A clipper needs no command to serve its own numbers: it calls"
+            " exporter.serve()."
+        ),
+    ),
+    "demo": (
+        "serve four recorded and eight simulated streams",
+        (
+            "Play the feed of a made-up clipper: four recorded streams in a loop and eight simulated ones, with raids,"
+            " bursts of chat, triggers, recordings and clips."
+        ),
+    ),
+}
+_EPILOGUE: Final = """\
+every flag may also be given as the environment variable beside it; the flag wins.
+exit status: 0 after SIGTERM or Ctrl-C, 1 if it cannot serve, 2 for flags or variables that cannot be used.
+
+examples:
+  clipper-exporter demo
+  clipper-exporter serve --web.listen-address=:9309 --log.format=json
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 stopped as asked, 1 could not serve, 2 unusable settings."""
+    given = vars(_parser().parse_args(arguments))
+    command = given.pop("command")
+    try:
+        settings = Settings.read(given, os.environ)
+    except SettingsError as problem:
+        for mistake in problem.mistakes:
+            print(f"clipper-exporter: {mistake}", file=sys.stderr)
+        return 2
+    logs.configure(settings.log_level, settings.log_format)
+    for name in unknown_variables(os.environ):
+        logger.warning("environment variable %s is not known: is it misspelt?", name)
+    try:
+        _run(command, settings)
+    except ExporterError as problem:
+        logger.error("%s", problem)  # noqa: TRY400 - a message for a person, who is not helped by a traceback
+        return 1
+    return 0
+
+
+def _run(command: str, settings: Settings) -> None:
+    # Imported late: --help and --version answer without loading a web server.
+    from exporter.server import serve  # noqa: PLC0415
+
+    stop = threading.Event()
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        logger.info("stopping on %s", signal.Signals(number).name)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    store = SharedStats.share(SharedStats.create(**settings.store_options))
+    feeds: list[Feed] = []
+    if command == "demo":
+        from exporter.feeds import demo_feeds  # noqa: PLC0415
+
+        feeds = demo_feeds(store, seed=settings.demo_seed, start=time.time(), speed=settings.demo_speed)
+    listen = settings.listen_address
+    with serve(listen.port, listen.host, stats=store, telemetry_path=settings.telemetry_path) as server:
+        logger.info("clipper-exporter %s listens on %s", __version__, server.url)
+        logger.info("metrics: %s%s", server.url, settings.telemetry_path)
+        # In short waits: the feeds are played from here, and on Windows a long wait cannot be interrupted.
+        while not stop.wait(0.1):
+            if not server.running:
+                raise ExporterError("the server ended by itself; its last log lines say why")
+            now = time.time()
+            for feed in feeds:
+                feed.advance(now)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="clipper-exporter",
+        description="Prometheus exporter for live-stream clippers.",
+        epilog="clipper-exporter COMMAND --help lists the flags of a command.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"clipper-exporter {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
+    for name, (summary, description) in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=description,
+            epilog=_EPILOGUE,
+            allow_abbrev=False,
+            argument_default=argparse.SUPPRESS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for option in options().values():
+            if name == "demo" or not option.demo_only:
+                _add(command, option)
+    return parser
+
+
+def _add(command: argparse.ArgumentParser, option: Option) -> None:
+    text = f"{option.help} Default: {option.default}. ({option.variable})"
+    # The destination is the flag itself: what was given goes to Settings as it was typed.
+    command.add_argument(option.flag, dest=option.flag, metavar=option.metavar, help=text.replace("%", "%%"))

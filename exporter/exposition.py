@@ -1,0 +1,145 @@
+"""What a scrape is answered with: every collector's families, in the format and encoding that the client asks for."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from exporter.collector import ClipperCollector
+from exporter.logs import RateLimited
+from exporter.stats import SharedStats
+
+logger = logging.getLogger(__name__)
+
+_END: Final = b"# EOF\n"  # of an OpenMetrics exposition, and only there
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """A rendered scrape: ``body`` is compressed if ``gzipped``."""
+
+    body: bytes
+    content_type: str
+    gzipped: bool
+
+
+class Exposition:
+    """Renders our families and those of every other collector of a registry.
+
+    A collector that fails costs only its own families: the rest is rendered, the failure logged and counted. Raises
+    ``ValueError`` for a registry that holds the families of another store, which would clash with ours.
+    """
+
+    def __init__(
+        self, store: SharedStats, registry: CollectorRegistry, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._log = RateLimited(logger)
+        self._lock = threading.Lock()
+        self._failures: Counter[str] = Counter()
+        self._duration: float | None = None
+        self._size: int | None = None
+        self._ours = ClipperCollector(store, self._numbers)
+        if any(isinstance(other, ClipperCollector) and other.store is not store for other in _collectors(registry)):
+            raise ValueError("registry: expected one without the clipper_* families of another store")
+
+    def _numbers(self) -> Mapping[str, Any]:
+        with self._lock:
+            return {
+                "collector_failures": self._failures.copy(),
+                "scrape_duration": self._duration,
+                "scrape_size": self._size,
+            }
+
+    def scrape(self, accept: str, accept_encoding: str, names: Collection[str]) -> Scrape:
+        """Collect and render, as ``Accept`` and ``Accept-Encoding`` wish; ``names``, if any, are the samples wanted."""
+        began = self._clock()
+        encoder, content_type = _encoder(accept)
+        others = _collectors(self._registry, names)
+        parts = [self._render(other, encoder, names) for other in others if not isinstance(other, ClipperCollector)]
+        parts.append(self._render(self._ours, encoder, names))
+        if content_type.startswith("application/openmetrics-text"):
+            parts = [part.removesuffix(_END) for part in parts] + [_END]
+        text = b"".join(parts)
+        gzipped = accepts_gzip(accept_encoding)
+        # Level 1: a scrape is read once, on a network that is seldom slower than the compressor.
+        body = gzip.compress(text, compresslevel=1, mtime=0) if gzipped else text
+        with self._lock:
+            self._duration = self._clock() - began
+            self._size = len(text)
+        return Scrape(body, content_type, gzipped)
+
+    def _render(self, collector: Collector, encoder: Callable[[Collector], bytes], names: Collection[str]) -> bytes:
+        try:
+            metrics = list(collector.collect())
+            return encoder(_Collected(_only(metrics, names) if names else metrics))
+        except Exception as problem:  # noqa: BLE001 - whatever a foreign collector raises, the others still count
+            name = type(collector).__name__
+            with self._lock:
+                self._failures[name] += 1
+            self._log.warning(name, f"collector {name} left out of a scrape: {type(problem).__name__}: {problem}")
+            return b""
+
+
+class _Collected(Collector):
+    """Families already collected, in the shape that prometheus_client's renderers take."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def _collectors(registry: CollectorRegistry, names: Collection[str] = ()) -> list[Collector]:
+    """The registry's collectors; with ``names``, those that declare one of them, as ``restricted_registry`` has it."""
+    # The registry offers only all families in one go, which the first failure ends; hence the look inside, which
+    # pyproject.toml's bound on prometheus-client keeps safe.
+    with registry._lock:
+        declared = dict(registry._collector_to_names)
+    found = [collector for collector, known in declared.items() if not names or not set(names).isdisjoint(known)]
+    target = registry.get_target_info()
+    if target and (not names or "target_info" in names):
+        metric = Metric("target", "Target metadata", "info")
+        metric.add_sample("target_info", target, 1)
+        found.insert(0, _Collected([metric]))
+    return found
+
+
+def _only(metrics: Iterable[Metric], names: Collection[str]) -> Iterable[Metric]:
+    for metric in metrics:
+        kept = [sample for sample in metric.samples if sample.name in names]
+        if kept:
+            restricted = Metric(metric.name, metric.documentation, metric.type, metric.unit)
+            restricted.samples = kept
+            yield restricted
+
+
+def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    try:
+        return choose_encoder(accept)
+    except ValueError:  # a version that is no version
+        return choose_encoder("")
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether an ``Accept-Encoding`` header allows gzip (RFC 9110, section 12.5.3)."""
+    weights: dict[str, float] = {}
+    for item in accept_encoding.lower().split(","):
+        coding, _, parameter = item.partition(";")
+        try:
+            weights[coding.strip()] = float(parameter.strip().removeprefix("q=") or 1)
+        except ValueError:
+            weights[coding.strip()] = 0.0
+    return weights.get("gzip", weights.get("*", 0.0)) > 0

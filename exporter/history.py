@@ -1,0 +1,61 @@
+"""The newest triggers, for people: each with its time and details."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, TypedDict
+
+RECENT_TRIGGERS: Final = 20
+
+
+class TriggerEntry(TypedDict):
+    """One entry of ``recent_triggers``; ``timestamp`` is ISO 8601 with an offset."""
+
+    streamer: str
+    type: str
+    timestamp: str
+    details: dict[str, Any]
+
+
+class Trigger(NamedTuple):
+    """A trigger: ``at`` is Unix time, ``details`` a JSON object as text."""
+
+    streamer: str
+    type: str
+    at: float
+    details: str
+
+    def entry(self) -> TriggerEntry:
+        """The trigger as plain data, made anew at each call, so that whoever gets it may change it."""
+        return {
+            "streamer": self.streamer,
+            "type": self.type,
+            "timestamp": iso(self.at),
+            "details": json.loads(self.details),
+        }
+
+
+class TriggerHistory:
+    """The newest 20 triggers, newest first. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._triggers: deque[Trigger] = deque(maxlen=RECENT_TRIGGERS)
+
+    def add(self, trigger: Trigger) -> None:
+        """Put a trigger in front; the oldest of more than 20 is forgotten."""
+        self._triggers.appendleft(trigger)
+
+    def copy(self) -> tuple[Trigger, ...]:
+        """The triggers as they are now."""
+        return tuple(self._triggers)
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._triggers.clear()
+
+
+def iso(at: float) -> str:
+    """Unix time as ISO 8601 in UTC, to the microsecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,142 @@
+"""The metric table: every ``clipper_*`` family, declared once, as data.
+
+Collector, renderer, documentation, dashboards and rules read this table; nothing else spells a family's name, type,
+help text or labels. Names follow https://prometheus.io/docs/practices/naming/ and
+https://prometheus.io/docs/instrumenting/writing_exporters/: base units, ``_total`` for counters and nothing else, event
+times as ``*_timestamp_seconds``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+STREAMER: Final = "streamer"
+TYPE: Final = "type"
+VIA: Final = "via"
+REASON: Final = "reason"
+COLLECTOR: Final = "collector"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric family and where its samples come from.
+
+    ``name`` is the name of its samples, so a counter's ends in ``_total``. ``source`` says who holds the numbers:
+
+    - ``"store"``: ``field`` is an attribute of a row of the store. With the label ``streamer`` alone it holds the
+      value; with ``streamer`` and one label more, a mapping from that label's value to the sample's value.
+    - ``"self"``: ``field`` is a key of the exporter's own numbers. Without labels it holds the value; with one
+      label, a mapping from the label's value; with several, a mapping from the tuple of their values.
+
+    A value of ``None`` means that there is no sample.
+    """
+
+    name: str
+    type: Literal["gauge", "counter"]
+    help: str
+    labels: tuple[str, ...]
+    source: Literal["store", "self"]
+    field: str
+
+
+VIEWERS: Final = Family("clipper_viewers", "gauge", "Viewers now.", (STREAMER,), "store", "viewers")
+CHAT_VELOCITY: Final = Family(
+    "clipper_chat_velocity",
+    "gauge",
+    "Chat messages per minute, as the clipper measures it.",
+    (STREAMER,),
+    "store",
+    "velocity",
+)
+RECORDING: Final = Family(
+    "clipper_recording", "gauge", "1 while the stream is being recorded, else 0.", (STREAMER,), "store", "recording"
+)
+TRIGGERS: Final = Family("clipper_triggers_total", "counter", "Trigger events.", (STREAMER, TYPE), "store", "triggers")
+CLIPS: Final = Family("clipper_clips_total", "counter", "Clips made.", (STREAMER,), "store", "clips")
+LAST_TRIGGER: Final = Family(
+    "clipper_last_trigger_timestamp_seconds",
+    "gauge",
+    "Unix time of the newest trigger.",
+    (STREAMER, TYPE),
+    "store",
+    "last_triggers",
+)
+LAST_UPDATE: Final = Family(
+    "clipper_last_update_timestamp_seconds",
+    "gauge",
+    "Unix time of the newest update of any kind, in whole seconds.",
+    (STREAMER,),
+    "store",
+    "last_update",
+)
+BUILD_INFO: Final = Family(
+    "clipper_exporter_build_info",
+    "gauge",
+    "Always 1; the labels say what is running.",
+    ("version", "python_version"),
+    "self",
+    "build",
+)
+STREAMERS: Final = Family("clipper_exporter_streamers", "gauge", "Streamers held.", (), "self", "streamers")
+STREAMERS_LIMIT: Final = Family(
+    "clipper_exporter_streamers_limit", "gauge", "Streamers that may be held at once.", (), "self", "streamers_limit"
+)
+STREAMERS_EXPIRED: Final = Family(
+    "clipper_exporter_streamers_expired_total",
+    "counter",
+    "Streamers dropped because nothing updated them.",
+    (),
+    "self",
+    "streamers_expired",
+)
+UPDATES: Final = Family(
+    "clipper_exporter_updates_total", "counter", "Updates accepted, by the way they came.", (VIA,), "self", "updates"
+)
+UPDATES_REJECTED: Final = Family(
+    "clipper_exporter_updates_rejected_total", "counter", "Updates refused, by reason.", (REASON,), "self", "rejected"
+)
+COLLECTOR_FAILURES: Final = Family(
+    "clipper_exporter_collector_failures_total",
+    "counter",
+    "Times that a collector's families were left out of a scrape because it failed.",
+    (COLLECTOR,),
+    "self",
+    "collector_failures",
+)
+SCRAPE_DURATION: Final = Family(
+    "clipper_exporter_scrape_duration_seconds",
+    "gauge",
+    "Time that the previous scrape took to collect, render and compress.",
+    (),
+    "self",
+    "scrape_duration",
+)
+SCRAPE_SIZE: Final = Family(
+    "clipper_exporter_scrape_size_bytes",
+    "gauge",
+    "Size of the previous scrape's exposition before compression.",
+    (),
+    "self",
+    "scrape_size",
+)
+
+FAMILIES: Final[tuple[Family, ...]] = (
+    VIEWERS,
+    CHAT_VELOCITY,
+    RECORDING,
+    TRIGGERS,
+    CLIPS,
+    LAST_TRIGGER,
+    LAST_UPDATE,
+    BUILD_INFO,
+    STREAMERS,
+    STREAMERS_LIMIT,
+    STREAMERS_EXPIRED,
+    UPDATES,
+    UPDATES_REJECTED,
+    COLLECTOR_FAILURES,
+    SCRAPE_DURATION,
+    SCRAPE_SIZE,
+)
+"""Every family, in the order of the exposition."""

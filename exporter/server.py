@@ -1,0 +1,137 @@
+"""Running the app: in a thread of a clipper's process, or for the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+import threading
+from typing import Self
+
+import uvicorn
+from prometheus_client import REGISTRY, CollectorRegistry
+from starlette.types import ASGIApp
+
+from exporter.errors import ListenError
+from exporter.settings import Address
+from exporter.stats import SharedStats
+from exporter.web import create_app
+
+_GRACE = 2  # seconds that a stop leaves to requests under way: below the 5 in which a stop must be done
+_KEEP_ALIVE = 75  # seconds, longer than any usual scrape interval, so that Prometheus keeps its connection
+
+
+class Server:
+    """A running exporter: ``url`` is where, :meth:`stop` ends it. It is a context manager, too."""
+
+    def __init__(self, app: ASGIApp, address: Address) -> None:
+        """Listen on ``address`` and serve ``app`` in a daemon thread; returns once it answers.
+
+        Raises :class:`~exporter.errors.ListenError` for an address that cannot be had.
+        """
+        self._socket = _listen(address)
+        self.port: int = self._socket.getsockname()[1]
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address.host, address.host)  # noqa: S104
+        self.url = f"http://{Address(host.strip('[]'), self.port)}"
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            ws="none",
+            log_config=None,  # the host program's logging is its own
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        self._uvicorn = _Uvicorn(config)
+        self._problem: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="clipper-exporter", daemon=True)
+        self._thread.start()
+        self._uvicorn.answering.wait()
+        if self._problem is not None:
+            raise ListenError(f"cannot serve on {address}: {self._problem}") from self._problem
+
+    def _run(self) -> None:
+        try:
+            self._uvicorn.run(sockets=[self._socket])
+        except BaseException as problem:
+            self._problem = problem  # for whoever waits for the start; the thread's own traceback is printed as well
+            raise
+        finally:
+            self._socket.close()
+            self._uvicorn.answering.set()
+
+    @property
+    def running(self) -> bool:
+        """Whether it still serves."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End it: requests under way get two seconds to finish. Stopping twice is fine."""
+        self._uvicorn.should_exit = True
+        self._thread.join(_GRACE + 2)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class _Uvicorn(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answering = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # The loop's next turn accepts connections; those that come earlier wait in the socket's queue.
+        asyncio.get_running_loop().call_soon(self.answering.set)
+
+
+def serve(
+    port: int = 9309,
+    address: str = "127.0.0.1",
+    *,
+    stats: SharedStats | None = None,
+    registry: CollectorRegistry = REGISTRY,
+    telemetry_path: str = "/metrics",
+) -> Server:
+    """Serve a store's numbers in a background thread, so that Prometheus can scrape them.
+
+    ``port`` 0 takes a free one: read it from the ``url`` of what is returned. ``stats`` is the process's own shared store
+    unless another is given; ``registry`` holds the families served beside it, process and Python metrics by default.
+    Raises :class:`~exporter.errors.ListenError` if the address cannot be listened on.
+    """
+    app = create_app(SharedStats() if stats is None else stats, registry, telemetry_path)
+    return Server(app, Address(address, port))
+
+
+def _listen(address: Address) -> socket.socket:
+    """Open the socket ourselves: uvicorn would end the process where the address cannot be had."""
+    try:
+        found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as problem:
+        raise ListenError(f"cannot listen on {address}: expected an address of this machine ({problem})") from None
+    # Every address, if none is named: IPv6 first, whose socket takes IPv4 as well.
+    family, kind, protocol, _, where = max(found, key=lambda each: not address.host and each[0] == socket.AF_INET6)
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if sys.platform == "win32":  # where SO_REUSEADDR would let a second program take the port away
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if not address.host else 1)
+        listener.bind(where)
+        listener.listen(128)
+    except OSError as problem:
+        listener.close()
+        hint = {
+            errno.EADDRINUSE: "another program listens there; choose another port, or 0 for a free one",
+            errno.EACCES: "not permitted; choose a port of 1024 or more",
+            errno.EADDRNOTAVAIL: "expected an address of this machine",
+        }.get(problem.errno or 0, str(problem))
+        raise ListenError(problem.errno, f"cannot listen on {address}: {hint}") from None
+    return listener

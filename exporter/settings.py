@@ -1,0 +1,273 @@
+"""Settings: every flag and environment variable, declared once, read and validated together."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any, Final
+
+from exporter import logs
+from exporter.errors import SettingsError
+from exporter.stats import TRIGGER_TYPES
+from exporter.validation import Limits
+
+ENVIRONMENT_PREFIX: Final = "CLIPPER_EXPORTER_"
+STRICT: Final = "CLIPPER_EXPORTER_STRICT"  # read by shared_stats alone: it has no flag
+
+# Units and their order are Prometheus's: https://prometheus.io/docs/prometheus/latest/configuration/configuration/
+_UNITS: Final = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+_DURATION: Final = re.compile("".join(f"(?:([0-9]{{1,9}}){unit})?" for unit in _UNITS))
+_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen; an empty ``host`` is every address of the machine."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _address(text: str) -> Address:
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or (":" in host and not bracketed):
+        raise ValueError("host:port, such as 127.0.0.1:9309, [::1]:9309 or :9309 for every address")
+    return Address(host.strip("[]"), int(port))
+
+
+def _path(text: str) -> str:
+    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]", text) or re.match(r"/(-|api|socket\.io)(/|$)", text):
+        raise ValueError("a path such as /metrics, and not under /-, /api or /socket.io, which are taken")
+    return text
+
+
+def _duration(text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    if text == "0":
+        return 0.0
+    if not text or match is None:
+        raise ValueError("a duration such as 90s, 5m or 1h30m, or 0")
+    return math.fsum(int(count or 0) * unit for count, unit in zip(match.groups(), _UNITS.values(), strict=True))
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) < 1:
+        raise ValueError("a whole number of at least 1")
+    return int(text)
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise ValueError("a whole number")
+    return int(text)
+
+
+def _factor(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) <= 0:
+        raise ValueError("a number above 0, such as 1 or 2.5")
+    return float(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",")) if text.strip() else ()
+    if not all(names) or len(set(names)) != len(names) or "\N{REPLACEMENT CHARACTER}" in _utf8(text):
+        raise ValueError("names separated by commas, none empty, none twice, in UTF-8")
+    return names
+
+
+def _utf8(text: str) -> str:
+    # Arguments and variables that are not valid UTF-8 reach Python as text that cannot be encoded.
+    return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _zone(text: str) -> tzinfo | None:
+    if text == "local":
+        return None
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - slow to import, and few name a zone
+
+    try:
+        return ZoneInfo(text)
+    except (OSError, ValueError, LookupError):
+        raise ValueError("local, or a name of the IANA time zone database such as Europe/Berlin") from None
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting as a person writes it: ``parse`` turns the text into the value or says what was expected."""
+
+    flag: str
+    default: str
+    metavar: str
+    help: str
+    parse: Callable[[str], Any]
+    demo_only: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable: the flag in capitals, with underscores."""
+        return ENVIRONMENT_PREFIX + self.flag.removeprefix("--").upper().replace(".", "_").replace("-", "_")
+
+
+def _setting(option: Option) -> Any:
+    return dataclasses.field(default=option.parse(option.default), metadata={"option": option})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be chosen, valid as a whole."""
+
+    listen_address: Address = _setting(
+        Option(
+            "--web.listen-address", "127.0.0.1:9309", "HOST:PORT", "Where to listen; port 0 takes a free one.", _address
+        )
+    )
+    telemetry_path: str = _setting(
+        Option("--web.telemetry-path", "/metrics", "PATH", "Where Prometheus scrapes.", _path)
+    )
+    trigger_types: tuple[str, ...] = _setting(
+        Option(
+            "--stats.trigger-types",
+            ",".join(TRIGGER_TYPES),
+            "NAMES",
+            "Trigger types whose counters start at 0, so that increase() sees the first event.",
+            _names,
+        )
+    )
+    stale_after: float = _setting(
+        Option(
+            "--stats.stale-after",
+            "5m",
+            "DURATION",
+            "Drop a streamer that nothing has updated for this long; 0 for never.",
+            _duration,
+        )
+    )
+    time_zone: tzinfo | None = _setting(
+        Option("--stats.time-zone", "local", "ZONE", "Whose midnight sets the clips of today to 0.", _zone)
+    )
+    max_streamers: int = _setting(
+        Option("--limit.streamers", str(_LIMITS.streamers), "N", "Streamers held at once.", _count)
+    )
+    max_trigger_types: int = _setting(
+        Option("--limit.trigger-types", str(_LIMITS.trigger_types), "N", "Trigger types known at once.", _count)
+    )
+    max_name_length: int = _setting(
+        Option(
+            "--limit.name-length", str(_LIMITS.name_length), "N", "Characters in a streamer's or type's name.", _count
+        )
+    )
+    max_details_bytes: int = _setting(
+        Option("--limit.details-bytes", str(_LIMITS.details_bytes), "N", "Size of a trigger's details as JSON.", _count)
+    )
+    log_level: str = _setting(
+        Option("--log.level", "info", "LEVEL", f"Lowest level to log: {', '.join(logs.LEVELS)}.", _one_of(*logs.LEVELS))
+    )
+    log_format: str = _setting(
+        Option("--log.format", "logfmt", "FORMAT", f"One of {', '.join(logs.FORMATS)}.", _one_of(*logs.FORMATS))
+    )
+    demo_seed: int = _setting(
+        Option("--demo.seed", "1", "N", "The same seed plays the same simulated streams.", _whole, demo_only=True)
+    )
+    demo_speed: float = _setting(
+        Option("--demo.speed", "1", "FACTOR", "How fast the recorded streams are played.", _factor, demo_only=True)
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the store."""
+        return Limits(
+            streamers=self.max_streamers,
+            trigger_types=self.max_trigger_types,
+            name_length=self.max_name_length,
+            details_bytes=self.max_details_bytes,
+        )
+
+    @property
+    def store_options(self) -> dict[str, Any]:
+        """What ``SharedStats.create`` takes."""
+        return {
+            "limits": self.limits,
+            "trigger_types": self.trigger_types,
+            "stale_after": self.stale_after,
+            "time_zone": self.time_zone,
+        }
+
+    @classmethod
+    def read(cls, flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+        """Read the settings from ``flags`` (text by flag), then ``environ``, then the defaults.
+
+        Raises :class:`~exporter.errors.SettingsError`, which holds every mistake.
+        """
+        settings, mistakes = cls.read_what_is_right(flags, environ)
+        if mistakes:
+            raise SettingsError(mistakes)
+        return settings
+
+    @classmethod
+    def read_what_is_right(
+        cls, flags: Mapping[str, str], environ: Mapping[str, str]
+    ) -> tuple[Settings, tuple[str, ...]]:
+        """Read the settings, and the mistakes, in whose place the defaults stand."""
+        values: dict[str, Any] = {}
+        mistakes: list[str] = []
+        for field, option in options().items():
+            for source, given in (
+                (option.flag, flags.get(option.flag)),
+                (option.variable, environ.get(option.variable)),
+            ):
+                if given is None:
+                    continue
+                try:
+                    values[field] = option.parse(given)
+                except ValueError as problem:
+                    mistakes.append(f"{source}: expected {problem}, got {given!r}")
+                break
+        contradictions = _contradictions(cls(**values))
+        if contradictions:
+            values = {field: value for field, value in values.items() if field not in _TOGETHER}
+        return cls(**values), (*mistakes, *contradictions)
+
+
+_TOGETHER: Final = ("trigger_types", "max_trigger_types", "max_name_length")
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    """The mistakes that no setting makes alone."""
+    mistakes = []
+    count, limit = len(settings.trigger_types), settings.max_trigger_types
+    if count > limit:
+        mistakes.append(f"--stats.trigger-types: expected at most {limit} names (--limit.trigger-types), got {count}")
+    mistakes += [
+        f"--stats.trigger-types: expected names of at most {settings.max_name_length} characters, got {name!r}"
+        for name in settings.trigger_types
+        if len(name) > settings.max_name_length
+    ]
+    return mistakes
+
+
+def options() -> dict[str, Option]:
+    """Every option by the field of :class:`Settings` that it sets, in the order of ``--help``."""
+    return {field.name: field.metadata["option"] for field in dataclasses.fields(Settings)}
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """The variables that begin as ours do and mean nothing: most likely misspelt."""
+    known = {option.variable for option in options().values()} | {STRICT}
+    return sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX) and name not in known)

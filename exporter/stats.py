@@ -1,0 +1,283 @@
+"""SharedStats: the thread-safe store that a clipper writes into and everything else reads."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import tzinfo
+from typing import Any, ClassVar, Final, TypedDict
+
+from exporter import validation
+from exporter.daily import DailyCounts
+from exporter.errors import InvalidUpdate
+from exporter.history import Trigger, TriggerEntry, TriggerHistory, iso
+from exporter.logs import RateLimited
+from exporter.rows import Row, RowCopy, RowTable
+from exporter.validation import Limits, Reason
+
+logger = logging.getLogger(__name__)
+
+TRIGGER_TYPES: Final = ("viewer_spike", "chat_velocity", "keyword", "emote_flood")
+STALE_AFTER: Final = 300.0
+
+_BIG: Final = 1 << 53  # whole numbers below it are samples as they are: the hot path need not look further
+
+
+class Stats(TypedDict):
+    """What ``get_all_stats()`` returns and ``GET /api/stats`` answers; times are ISO 8601 with an offset."""
+
+    viewer_counts: dict[str, float]
+    chat_velocities: dict[str, float]
+    recording_status: dict[str, bool]
+    recent_triggers: list[TriggerEntry]
+    clips_today: dict[str, int]
+    last_updated: str
+
+
+class SharedStats:
+    """The numbers of every streamer, shared by the threads that write them and those that read them.
+
+    ``SharedStats()`` is always the one store of this process. That one never raises for a bad value, for it must not
+    kill the thread that it observes: it logs the message and goes on. :meth:`create` makes a store of one's own, which
+    raises :class:`~exporter.errors.InvalidUpdate`. A refused update changes nothing and is counted by its reason.
+
+    A streamer that nothing has updated for ``stale_after`` seconds is cleared as if its stream had ended.
+    """
+
+    _shared: ClassVar[SharedStats]
+    _strict: bool
+
+    def __new__(cls) -> SharedStats:  # noqa: D102, PYI034 - every class of this kind gives the one shared store
+        return SharedStats._shared
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        limits: Limits | None = None,
+        trigger_types: Iterable[str] = TRIGGER_TYPES,
+        stale_after: float = STALE_AFTER,
+        time_zone: tzinfo | None = None,
+        clock: Callable[[], float] = time.time,
+        strict: bool = True,
+    ) -> SharedStats:
+        """Make a store that nobody else shares.
+
+        ``trigger_types`` are the declared types, whose counters start at 0; ``stale_after`` is in seconds, 0 for never;
+        ``time_zone`` says when midnight is for ``clips_today`` (``None``: the machine's own); ``clock`` returns Unix
+        time; without ``strict`` refused updates are logged instead of raised. Raises :class:`InvalidUpdate` for trigger
+        types that cannot be any and ``ValueError`` for a ``stale_after`` that is not a finite number of at least 0.
+        """
+        if not 0 <= stale_after < math.inf:
+            raise ValueError(f"stale_after: expected a finite number of seconds, 0 for never, got {stale_after!r}")
+        limits = limits or Limits()
+        declared = [validation.name("trigger_types", each, limits) for each in trigger_types]
+        if len(declared) > limits.trigger_types:
+            raise InvalidUpdate("trigger_types", declared, f"at most {limits.trigger_types}", Reason.TRIGGER_TYPES)
+        self = object.__new__(cls)
+        self._strict = strict
+        self._set_up(RowTable(declared, limits, stale_after), limits, time_zone, clock)
+        return self
+
+    def _set_up(self, table: RowTable, limits: Limits, time_zone: tzinfo | None, clock: Callable[[], float]) -> None:
+        # Not in __init__, which Python calls again at every SharedStats().
+        self._limits = limits
+        self._clock = clock
+        self._log = RateLimited(logger)
+        # Reentrant, because a signal handler or a finalizer may report a number while its own thread is in here.
+        self._lock = threading.RLock()
+        self._table = table
+        self._history = TriggerHistory()
+        self._last_updated = clock()
+        self._clips_today = DailyCounts(time_zone, limits.streamers, self._last_updated)
+        self._updates = {"local": 0, "http": 0}
+        self._rejected = {reason.value: 0 for reason in Reason}
+
+    @staticmethod
+    def share(store: SharedStats) -> SharedStats:
+        """Make ``store`` the one that ``SharedStats()`` is in this process, and return it."""
+        SharedStats._shared = store
+        return store
+
+    # -- writing
+
+    def update_viewers(self, streamer: str, count: float) -> None:
+        """Set a streamer's viewers: a finite number of at least 0."""
+        try:
+            if type(count) is not int or not 0 <= count < _BIG:
+                count = validation.number("viewers", count)
+            with self._lock:
+                now = self._clock()
+                row = self._table.row(streamer, now)
+                row.viewers = count
+                self._accept(row, now)
+        except InvalidUpdate as problem:
+            self._refuse(problem)
+
+    def update_velocity(self, streamer: str, velocity: float) -> None:
+        """Set a streamer's chat velocity in messages per minute: a finite number of at least 0."""
+        try:
+            if type(velocity) is not float or not 0 <= velocity < _BIG:
+                velocity = validation.number("chat_velocity", velocity)
+            with self._lock:
+                now = self._clock()
+                row = self._table.row(streamer, now)
+                row.velocity = velocity
+                self._accept(row, now)
+        except InvalidUpdate as problem:
+            self._refuse(problem)
+
+    def update_recording_status(self, streamer: str, is_recording: bool) -> None:
+        """Say whether a streamer is being recorded: ``True`` or ``False``."""
+        try:
+            is_recording = validation.recording("recording", is_recording)
+            with self._lock:
+                now = self._clock()
+                row = self._table.row(streamer, now)
+                row.recording = is_recording
+                self._accept(row, now)
+        except InvalidUpdate as problem:
+            self._refuse(problem)
+
+    def add_trigger(self, streamer: str, trigger_type: str, details: dict[str, Any] | None = None) -> None:
+        """Count a trigger, of a declared type or another, with details that JSON can hold."""
+        try:
+            kind = validation.name("trigger_type", trigger_type, self._limits)
+            text = validation.details("details", details, self._limits)
+            with self._lock:
+                now = self._clock()
+                self._table.check_type(kind)
+                row = self._table.row(streamer, now)
+                self._table.count_trigger(row, kind, now)
+                self._history.add(Trigger(row.streamer, kind, now, text))
+                self._accept(row, now)
+        except InvalidUpdate as problem:
+            self._refuse(problem)
+
+    def increment_clips_today(self, streamer: str) -> None:
+        """Count one clip made of a streamer."""
+        try:
+            with self._lock:
+                now = self._clock()
+                row = self._table.row(streamer, now)
+                row.clips += 1
+                self._clips_today.turn(now)
+                self._clips_today.increment(row.streamer, self._table.rows)
+                self._accept(row, now)
+        except InvalidUpdate as problem:
+            self._refuse(problem)
+
+    def clear_streamer_stats(self, streamer: str) -> None:
+        """Drop a streamer's gauges and counters, as at its stream's end; keep its recent triggers and today's clips."""
+        try:
+            name = validation.name("streamer", streamer, self._limits)
+            with self._lock:
+                if self._table.drop(name):
+                    self._last_updated = self._clock()
+                    self._updates["local"] += 1
+        except InvalidUpdate as problem:
+            self._refuse(problem)
+
+    def reset_all(self) -> None:
+        """Forget every streamer, trigger and clip; the exporter's counts of its own work go on."""
+        with self._lock:
+            self._table.clear()
+            self._history.clear()
+            self._clips_today.clear()
+            self._last_updated = self._clock()
+
+    # -- reading
+
+    def get_clips_today(self, streamer: str) -> int:
+        """Clips made of a streamer since midnight; 0 for one that is not known."""
+        with self._lock:
+            self._settle()
+            return self._clips_today.get(streamer)
+
+    def get_all_stats(self) -> Stats:
+        """Everything, as it is at one moment, as plain data that JSON can hold."""
+        with self._lock:
+            rows = self.rows()
+            recent = self._history.copy()
+            clips = self._clips_today.copy()
+            updated = self._last_updated
+        return {
+            "viewer_counts": {row.streamer: row.viewers for row in rows if row.viewers is not None},
+            "chat_velocities": {row.streamer: row.velocity for row in rows if row.velocity is not None},
+            "recording_status": {row.streamer: row.recording for row in rows if row.recording is not None},
+            "recent_triggers": [trigger.entry() for trigger in recent],
+            "clips_today": clips,
+            "last_updated": iso(updated),
+        }
+
+    @property
+    def viewer_counts(self) -> dict[str, float]:
+        """Viewers by streamer, those that were reported."""
+        return {row.streamer: row.viewers for row in self.rows() if row.viewers is not None}
+
+    @property
+    def chat_velocities(self) -> dict[str, float]:
+        """Chat messages per minute by streamer, those that were reported."""
+        return {row.streamer: row.velocity for row in self.rows() if row.velocity is not None}
+
+    @property
+    def recording_status(self) -> dict[str, bool]:
+        """Recording flags by streamer, those that were reported."""
+        return {row.streamer: row.recording for row in self.rows() if row.recording is not None}
+
+    @property
+    def recent_triggers(self) -> list[TriggerEntry]:
+        """The newest 20 triggers, newest first."""
+        with self._lock:
+            recent = self._history.copy()
+        return [trigger.entry() for trigger in recent]
+
+    @property
+    def version(self) -> int:
+        """Rises with every change; a row carries the value that it had when the row last changed."""
+        with self._lock:
+            self._settle()
+            return self._table.version
+
+    def rows(self) -> list[RowCopy]:
+        """A copy of every streamer's numbers, all of one moment, in the order first seen."""
+        with self._lock:
+            self._settle()
+            return self._table.copies()
+
+    def own_numbers(self) -> dict[str, Any]:
+        """The store's numbers about itself, by the ``field`` of the families that show them."""
+        with self._lock:
+            self._settle()
+            return {
+                "streamers": len(self._table.rows),
+                "streamers_limit": self._limits.streamers,
+                "streamers_expired": self._table.expired,
+                "updates": self._updates.copy(),
+                "rejected": self._rejected.copy(),
+            }
+
+    def _accept(self, row: Row, now: float) -> None:
+        """Note an accepted update; with the lock held."""
+        self._table.touch(row, now)
+        self._last_updated = now
+        self._updates["local"] += 1
+
+    def _settle(self) -> None:
+        """Let time do its work before a reader looks: drop who is stale, begin a new day; with the lock held."""
+        now = self._clock()
+        if self._table.expire(now):
+            self._last_updated = now
+        if self._clips_today.turn(now):
+            self._table.version += 1
+            self._last_updated = now
+
+    def _refuse(self, problem: InvalidUpdate) -> None:
+        with self._lock:
+            self._rejected[problem.reason] += 1
+        if self._strict:
+            raise problem
+        self._log.warning(problem.reason, f"update refused: {problem}")

@@ -1,0 +1,106 @@
+"""What an update may hold. The store asks here before it changes anything.
+
+Each check takes the name of the field and the value given, and returns the value to keep, or raises
+:class:`~exporter.errors.InvalidUpdate`, which says what would be right.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+from dataclasses import dataclass
+from enum import StrEnum
+
+from exporter.errors import InvalidUpdate
+
+
+class Reason(StrEnum):
+    """Why updates are refused: the values of the ``reason`` label."""
+
+    NAME = "invalid_name"
+    NUMBER = "invalid_number"
+    RECORDING = "invalid_recording"
+    DETAILS = "invalid_details"
+    STREAMERS = "too_many_streamers"
+    TRIGGER_TYPES = "too_many_trigger_types"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a store takes in before it refuses; all are whole numbers of at least 1.
+
+    ``streamers`` and ``trigger_types`` are held at once, the declared types included; ``name_length`` is in characters,
+    for streamers and trigger types; ``details_bytes`` is the size of a trigger's details as UTF-8 JSON.
+    """
+
+    streamers: int = 200_000
+    trigger_types: int = 64
+    name_length: int = 128
+    details_bytes: int = 4096
+
+    def __post_init__(self) -> None:
+        for field in self.__slots__:
+            value = getattr(self, field)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{field}: expected a whole number of at least 1, got {value!r}")
+
+
+def name(field: str, value: object, limits: Limits) -> str:
+    """Check a streamer's or a trigger type's name: 1 to ``limits.name_length`` characters that UTF-8 can carry."""
+    if not isinstance(value, str):
+        raise InvalidUpdate(field, value, "text", Reason.NAME)
+    if not 0 < len(value) <= limits.name_length:
+        expected = f"text of 1 to {limits.name_length} characters"
+        if value:
+            expected += f" (this has {len(value)})"
+        raise InvalidUpdate(field, value, expected, Reason.NAME)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # What cannot be encoded could be stored but never scraped: it would fail every later exposition.
+        raise InvalidUpdate(field, value, "text without lone surrogates", Reason.NAME) from None
+    # An enum member or another subclass of str may print, compare or hash in its own way: keep the text alone.
+    return str.__str__(value)
+
+
+def number(field: str, value: object) -> int | float:
+    """Check a gauge's value: a finite number of at least 0; numbers of other libraries become ``int`` or ``float``."""
+    expected = "a finite number of at least 0"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise InvalidUpdate(field, value, expected, Reason.NUMBER)
+    plain = int(value) if isinstance(value, numbers.Integral) else float(value)
+    try:
+        fits = plain >= 0 and math.isfinite(plain)
+    except OverflowError:  # an int beyond what a sample, a 64-bit float, can hold
+        fits = False
+    if not fits:
+        raise InvalidUpdate(field, value, expected, Reason.NUMBER)
+    return plain
+
+
+def recording(field: str, value: object) -> bool:
+    """Check a recording flag: ``True`` or ``False``."""
+    if not isinstance(value, bool):
+        raise InvalidUpdate(field, value, "True or False", Reason.RECORDING)
+    return value
+
+
+def details(field: str, value: object, limits: Limits) -> str:
+    """Check a trigger's details, a dict that JSON can hold or ``None`` for ``{}``; returns them as JSON text.
+
+    Text, because it cannot be changed by whoever still holds the dict, nor hold what a later reader cannot send.
+    """
+    if value is None:
+        return "{}"
+    if not isinstance(value, dict):
+        raise InvalidUpdate(field, value, "a dict", Reason.DETAILS)
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise InvalidUpdate(field, value, f"a dict that JSON can hold ({problem})", Reason.DETAILS) from None
+    if size > limits.details_bytes:
+        expected = f"at most {limits.details_bytes} bytes as JSON (this has {size})"
+        raise InvalidUpdate(field, value, expected, Reason.DETAILS)
+    return text
