@@ -1,0 +1,69 @@
+"""Where numbers come from when no clipper calls: recorded streams, and simulated ones."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from exporter.feeds.recorded import RecordedFeed, bundled
+from exporter.feeds.simulated import SimulatedFeed
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable
+
+__all__ = ["Feed", "RecordedFeed", "SimulatedFeed", "StatsWriter", "bundled", "demo_feeds", "run"]
+
+
+class StatsWriter(Protocol):
+    """The part of SharedStats that a feed writes through; RemoteStats has it too."""
+
+    def update_viewers(self, streamer: str, count: int, /) -> None:
+        """Set the viewers now."""
+
+    def update_velocity(self, streamer: str, velocity: float, /) -> None:
+        """Set the chat velocity, in messages per minute."""
+
+    def add_trigger(self, streamer: str, trigger_type: str, details: dict[str, Any] | None = None, /) -> None:
+        """Count a trigger, which the store stamps with its own clock."""
+
+    def update_recording_status(self, streamer: str, recording: bool, /) -> None:
+        """Set whether the stream is being recorded."""
+
+    def increment_clips_today(self, streamer: str, /) -> None:
+        """Count a clip."""
+
+    def clear_streamer_stats(self, streamer: str, /) -> None:
+        """Forget a streamer whose stream has ended."""
+
+
+class Feed(Protocol):
+    """A source of updates that follows a clock it is told."""
+
+    def advance(self, now: float) -> None:
+        """Write everything that has happened up to Unix time ``now``; a late call catches up."""
+
+
+def run(
+    feeds: Iterable[Feed],
+    stop: threading.Event,
+    *,
+    clock: Callable[[], float] = time.time,
+    interval: float = 0.1,
+) -> None:
+    """Advance ``feeds`` every ``interval`` seconds until ``stop`` is set; what a feed raises ends the run."""
+    feeds = tuple(feeds)
+    while not stop.is_set():
+        now = clock()
+        for feed in feeds:
+            feed.advance(now)
+        stop.wait(interval)
+
+
+def demo_feeds(store: StatsWriter, *, seed: int, start: float) -> list[Feed]:
+    """The demo: the four bundled recordings at their own pace, next to eight simulated streamers.
+
+    ``start`` is the Unix time at which all of them begin.
+    """
+    recorded = (RecordedFeed(store, recording, start=start) for recording in bundled())
+    return [*recorded, SimulatedFeed(store, seed=seed, start=start)]
