@@ -1,0 +1,89 @@
+"""Debian packages unpacked into a folder of one's own: no root, no installation, no service that starts.
+
+``apt-get`` works on a state of its own here, so that an ordinary user can refresh the package lists, and so that the
+system's lists, cache and dpkg database stay as they are. Which mirrors, proxies and keys to use is the system's
+business: its configuration is read as ever.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tooling.checkout import TOOLS, ToolingError, say
+
+LISTS_STAY_FRESH: Final = 24 * 3600.0  # seconds; a mirror keeps a replaced package for about a day
+
+# Read after the system's own configuration. Sandboxing is off because apt's own user cannot write into a checkout; the
+# hooks are cleared because they clean up after, and announce, changes to the system.
+_CONFIGURATION = """\
+Dir::State "{state}";
+Dir::State::lists "lists/";
+Dir::Cache "{state}/cache";
+APT::Sandbox::User "root";
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Acquire::Languages "none";
+Acquire::Retries "2";
+"""
+
+
+def available() -> bool:
+    """Say whether this machine has what it takes: ``apt-get`` and ``dpkg``."""
+    return shutil.which("apt-get") is not None and shutil.which("dpkg") is not None
+
+
+def unpack(packages: Sequence[str], into: Path) -> None:
+    """Download ``packages`` and unpack them, together and without their dependencies, into the folder ``into``.
+
+    The folder appears whole or not at all. Raises ``ToolingError`` with apt's or dpkg's own last words.
+    """
+    if not available():
+        raise ToolingError("there is no apt-get here to get Debian packages with")
+    into.parent.mkdir(parents=True, exist_ok=True)
+    configuration = _refreshed_lists()
+    say(f"getting {packages[0]} from Debian, into {into}")
+    with tempfile.TemporaryDirectory(dir=into.parent, prefix=".unpacking-") as temporary:
+        downloads, tree = Path(temporary, "downloads"), Path(temporary, "tree")
+        downloads.mkdir()
+        _run(["apt-get", "-c", str(configuration), "-q", "download", *packages], cwd=downloads)
+        for archive in sorted(downloads.glob("*.deb")):
+            _run(["dpkg", "-x", str(archive), str(tree)], cwd=downloads)
+        if into.exists():
+            shutil.rmtree(into)
+        tree.rename(into)
+
+
+def _refreshed_lists() -> Path:
+    """Bring our own package lists up to date if they are old; return the file that makes apt-get use them."""
+    state = TOOLS / "apt"
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (state / folder).mkdir(parents=True, exist_ok=True)
+    configuration, stamp = state / "apt.conf", state / "refreshed"
+    configuration.write_text(_CONFIGURATION.format(state=state), encoding="utf-8")
+    if not stamp.exists() or time.time() - stamp.stat().st_mtime > LISTS_STAY_FRESH:
+        say("reading Debian's package lists")
+        _run(["apt-get", "-c", str(configuration), "-q", "update"], cwd=state)
+        stamp.touch()
+    return configuration
+
+
+def _run(command: Sequence[str], cwd: Path) -> None:
+    finished = subprocess.run(
+        command,
+        cwd=cwd,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if finished.returncode != 0:
+        last_words = "\n".join(f"  {line}" for line in finished.stdout.strip().splitlines()[-6:])
+        raise ToolingError(f"{command[0]} failed with status {finished.returncode}:\n{last_words}")

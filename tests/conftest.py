@@ -1,0 +1,57 @@
+"""Fixtures that need a program from outside the package: a real server, or one of its tools."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.integration.prometheus import Prometheus, running_prometheus
+from tooling import servers
+
+StartPrometheus = Callable[[str], Prometheus]
+
+
+def required_program(name: str) -> Path:
+    """Return where the program ``name`` is; without it the test is skipped, or fails where ``CI`` is set."""
+    path = servers.find(name)
+    if path is not None:
+        return path
+    message = f"{name} is not here; scripts/test gets it, or {servers.how_to_get(name)}"
+    if os.environ.get("CI"):
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def prometheus_program() -> Path:
+    return required_program("prometheus")
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    return required_program("promtool")
+
+
+@pytest.fixture(scope="session")
+def alertmanager_program() -> Path:
+    return required_program("prometheus-alertmanager")
+
+
+@pytest.fixture(scope="session")
+def amtool() -> Path:
+    return required_program("amtool")
+
+
+@pytest.fixture
+def start_prometheus(prometheus_program: Path, tmp_path: Path) -> Iterator[StartPrometheus]:
+    """Start a Prometheus on the text of a configuration, as often as a test likes; all end with the test."""
+    numbers = count(1)
+    with ExitStack() as running:
+        yield lambda configuration: running.enter_context(
+            running_prometheus(prometheus_program, tmp_path / f"prometheus-{next(numbers)}", configuration)
+        )
