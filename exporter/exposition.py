@@ -129,7 +129,7 @@ def _only(metrics: Iterable[Metric], names: Collection[str]) -> Iterable[Metric]
 def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
     try:
         return choose_encoder(accept)
-    except ValueError:  # a version that is no version
+    except (ValueError, TypeError):  # a version that is no version
         return choose_encoder("")
 
 

@@ -100,8 +100,9 @@ def serve(
 ) -> Server:
     """Serve a store's numbers in a background thread, so that Prometheus can scrape them.
 
-    ``port`` 0 takes a free one: read it from the ``url`` of what is returned. ``stats`` is the process's own shared store
-    unless another is given; ``registry`` holds the families served beside it, process and Python metrics by default.
+    ``port`` 0 takes a free one: read it from the ``url`` of what is returned. ``stats`` is the process's own shared
+    store unless another is given; ``registry`` holds the families served beside it, by default prometheus_client's
+    own, with its process and Python metrics.
     Raises :class:`~exporter.errors.ListenError` if the address cannot be listened on.
     """
     app = create_app(SharedStats() if stats is None else stats, registry, telemetry_path)
