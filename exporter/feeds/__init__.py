@@ -60,10 +60,11 @@ def run(
         stop.wait(interval)
 
 
-def demo_feeds(store: StatsWriter, *, seed: int, start: float) -> list[Feed]:
-    """The demo: the four bundled recordings at their own pace, next to eight simulated streamers.
+def demo_feeds(store: StatsWriter, *, seed: int, start: float, speed: float = 1.0) -> list[Feed]:
+    """The demo: the four bundled recordings, next to eight simulated streamers.
 
-    ``start`` is the Unix time at which all of them begin.
+    ``start`` is the Unix time at which all of them begin; the recordings play at ``speed`` times their own pace. Raises
+    FeedError.
     """
-    recorded = (RecordedFeed(store, recording, start=start) for recording in bundled())
+    recorded = (RecordedFeed(store, recording, start=start, speed=speed) for recording in bundled())
     return [*recorded, SimulatedFeed(store, seed=seed, start=start)]

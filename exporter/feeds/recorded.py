@@ -120,7 +120,7 @@ def read_recording(source: Path | Traversable) -> tuple[Row, ...]:
     try:
         text = source.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise FeedError(f"{source}: expected a readable file, got: {error.strerror}") from error
+        raise FeedError(f"{source}: expected a readable file, got: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise FeedError(f"{source}: expected text in UTF-8, got byte {error.object[error.start]:#04x}") from error
     rows = tuple(_rows(str(source), text))

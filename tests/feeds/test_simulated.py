@@ -277,6 +277,7 @@ def test_every_trigger_starts_a_recording_unless_one_runs_and_every_recording_en
                 refreshed = update.at
             elif began is not None:
                 assert update.at - began <= 91
+                assert update.at - refreshed <= 10
                 began = None
         assert recordings > 10
         assert recordings - (began is not None) == clips <= triggers
