@@ -77,7 +77,10 @@ def from_prometheus(prometheus: PromQL) -> list[table.Row]:
 
 
 def verdict(prometheus: PromQL, stats: Stats) -> Verdict:
-    """Judge what Prometheus answers now by what ``/api/stats`` answered around the newest scrape. Raises ``QueryError``."""
+    """Judge what Prometheus answers now by what ``/api/stats`` answered around the newest scrape.
+
+    Raises ``QueryError``.
+    """
     at = time.time() - _SETTLED
     if prometheus.values(_UP, "job", at) != {JOB: 1}:
         return Verdict(False, f"Prometheus has no successful newest scrape: {_UP} is not 1")
