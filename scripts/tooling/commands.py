@@ -13,7 +13,7 @@ from typing import Final
 
 from tooling.checkout import ToolingError, say
 
-_QUOTED_LINES: Final = 8
+_QUOTED_LINES: Final = 25
 
 
 def run(command: Sequence[str], cwd: Path, *, echo: tuple[str, ...] = ()) -> None:

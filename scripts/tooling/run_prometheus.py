@@ -9,10 +9,10 @@ from tooling import environment, servers
 from tooling.checkout import ROOT, TOOLS, ToolingError, say
 
 _DESCRIPTION = """\
-Run Prometheus on this machine with the configuration of prometheus.yml, for a clipper that does not run in Docker.
 Run Prometheus on this machine with the configuration of prometheus.yml, for a clipper that does not run in Docker. The
 addresses of the services in that file are replaced by those below at every start; edit prometheus.yml, not the copy.
 Prometheus is found as CLIPPER_PROMETHEUS, in .tools or on PATH, else it is got from Debian.
+"""
 
 
 def main() -> int:
