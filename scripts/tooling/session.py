@@ -117,8 +117,17 @@ class Session:
         self._until(server.name, process.is_ready)
 
     def _until(self, what: str, condition: Callable[[], bool]) -> None:
-        """Wait for ``condition`` with a dot for each second; check that all servers live meanwhile."""
+        """Wait for ``condition``, with a dot for each second; the line on the screen ends whatever happens."""
         say(f"waiting for {what} ", end="")
+        begun = time.monotonic()
+        try:
+            self._wait(what, condition)
+        except (ToolingError, Stopped):
+            say()
+            raise
+        say(f" there after {time.monotonic() - begun:.1f} s")
+
+    def _wait(self, what: str, condition: Callable[[], bool]) -> None:
         begun = dotted = time.monotonic()
         while not condition():
             now = time.monotonic()
@@ -132,7 +141,6 @@ class Session:
                 )
             if self._stop.wait(_POLL / 5):
                 raise Stopped
-        say(f" there after {time.monotonic() - begun:.1f} s")
 
 
 def _answers(prometheus: PromQL, stats: readings.Stats) -> tuple[list[table.Row], Verdict]:
