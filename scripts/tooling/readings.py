@@ -91,5 +91,5 @@ def verdict(prometheus: PromQL, stats: Stats) -> Verdict:
 
 
 def scraped(prometheus: PromQL) -> bool:
-    """Say whether the newest scrape of the exporter succeeded. Raises ``QueryError``."""
-    return [sample.value for sample in prometheus.query(_UP)] == [1]
+    """Say whether a successful scrape of the exporter can be read. Raises ``QueryError``."""
+    return [sample.value for sample in prometheus.query(_UP, time.time() - _SETTLED)] == [1]
