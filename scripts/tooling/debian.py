@@ -8,7 +8,6 @@ business: its configuration is read as ever.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tooling.checkout import TOOLS, ToolingError, say
+from tooling.commands import run
 
 LISTS_STAY_FRESH: Final = 24 * 3600.0  # seconds; a mirror keeps a replaced package for about a day
 
@@ -52,9 +52,9 @@ def unpack(packages: Sequence[str], into: Path) -> None:
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=".unpacking-") as temporary:
         downloads, tree = Path(temporary, "downloads"), Path(temporary, "tree")
         downloads.mkdir()
-        _run(["apt-get", "-c", str(configuration), "-q", "download", *packages], cwd=downloads)
+        run(["apt-get", "-c", str(configuration), "-q", "download", *packages], cwd=downloads)
         for archive in sorted(downloads.glob("*.deb")):
-            _run(["dpkg", "-x", str(archive), str(tree)], cwd=downloads)
+            run(["dpkg", "-x", str(archive), str(tree)], cwd=downloads)
         if into.exists():
             shutil.rmtree(into)
         tree.rename(into)
@@ -69,21 +69,6 @@ def _refreshed_lists() -> Path:
     configuration.write_text(_CONFIGURATION.format(state=state), encoding="utf-8")
     if not stamp.exists() or time.time() - stamp.stat().st_mtime > LISTS_STAY_FRESH:
         say("reading Debian's package lists")
-        _run(["apt-get", "-c", str(configuration), "-q", "update"], cwd=state)
+        run(["apt-get", "-c", str(configuration), "-q", "update"], cwd=state)
         stamp.touch()
     return configuration
-
-
-def _run(command: Sequence[str], cwd: Path) -> None:
-    finished = subprocess.run(
-        command,
-        cwd=cwd,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if finished.returncode != 0:
-        last_words = "\n".join(f"  {line}" for line in finished.stdout.strip().splitlines()[-6:])
-        raise ToolingError(f"{command[0]} failed with status {finished.returncode}:\n{last_words}")

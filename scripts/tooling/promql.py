@@ -65,6 +65,13 @@ class PromQL:
         data = self._get("query_range", arguments)
         return [Series(_labels(row), [(float(t), float(v)) for t, v in row["values"]]) for row in data["result"]]
 
+    def value(self, expression: str, at: float | None = None) -> float:
+        """Return the value of the one sample of ``expression``; raise ``QueryError`` if there is none, or another."""
+        samples = self.query(expression, at)
+        if len(samples) != 1:
+            raise QueryError(f"{expression}: expected one sample, got {len(samples)}")
+        return samples[0].value
+
     def values(self, expression: str, label: str, at: float | None = None) -> dict[str, float]:
         """Return the instant vector of ``expression`` as a mapping from the value of ``label`` to the sample's value.
 

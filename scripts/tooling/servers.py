@@ -20,8 +20,8 @@ from tooling.checkout import TOOLS, ToolingError
 class Program:
     """A server program and the ways to get it.
 
-    ``packages`` are Debian's, the one with the program first, then what it needs at run time and a minimal Debian lacks;
-    all are unpacked into one tree, in which ``path`` is the program. ``by_hand`` says how a person gets it elsewhere.
+    ``packages`` are Debian's: the one with the program, then what it needs to run and a small Debian lacks. All are
+    unpacked into one tree, in which ``path`` is the program. ``by_hand`` says how a person gets it elsewhere.
     """
 
     name: str

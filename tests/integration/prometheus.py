@@ -36,7 +36,7 @@ class Prometheus(PromQL):
         self.process = process
 
     def wait_until_scraped(self, job: str = "clipper-exporter", deadline: float = 15.0) -> None:
-        """Return when the newest scrape of every target of ``job`` succeeded; raise ``TimeoutError`` after ``deadline``.
+        """Return when the newest scrape of all targets of ``job`` succeeded; raise ``TimeoutError`` after ``deadline``.
 
         Prometheus hands itself new targets every 5 s, so the first scrape takes that long whatever the interval.
         """

@@ -1,0 +1,51 @@
+"""Helper commands such as pip and apt-get: quiet when they work, quoted when they fail, never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from tooling.checkout import ToolingError, say
+
+_QUOTED_LINES: Final = 25
+
+
+def run(command: Sequence[str], cwd: Path, *, echo: tuple[str, ...] = ()) -> None:
+    """Run ``command`` and show those lines of its output that start with one of ``echo``.
+
+    Raises ``ToolingError`` with its last lines if it fails. Whatever ends this function, the command and all it started
+    have ended too.
+    """
+    last_lines: deque[str] = deque(maxlen=_QUOTED_LINES)
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolingError(f"cannot run {command[0]}: {error.strerror}") from error
+    try:
+        for line in process.stdout or ():
+            last_lines.append(line.rstrip())
+            if line.startswith(echo):
+                say(f"  {line.rstrip()}")
+        status = process.wait()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    if status != 0:
+        quoted = "\n".join(f"  {line}" for line in last_lines)
+        raise ToolingError(f"{' '.join(command)}\nfailed with status {status}:\n{quoted}")

@@ -1,0 +1,38 @@
+"""scripts/test: the environment and the servers that tests need, then pytest."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from tooling import environment, servers
+from tooling.checkout import ROOT, ToolingError, say
+
+_DESCRIPTION = """\
+Run the tests. The first run makes a virtual environment in .venv and gets the servers that integration tests talk to
+(Prometheus, Alertmanager) from Debian into .tools; neither needs root. Without a server, its tests are skipped; where
+the variable CI is set, they fail.
+
+Every argument goes to pytest, and paths are relative to the checkout: scripts/test tests/integration -k viewers
+"""
+
+
+def main() -> int:
+    """Run pytest with the arguments given; return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="test",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s [pytest's arguments]",
+        allow_abbrev=False,
+    )
+    _, arguments = parser.parse_known_args()
+    environment.enter("dev")
+    for name in servers.PROGRAMS:
+        try:
+            servers.fetch(name)
+        except ToolingError as error:
+            say(str(error))
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 (nothing is left to do here)
