@@ -183,7 +183,7 @@ class Settings:
         Option("--log.format", "logfmt", "FORMAT", f"One of {', '.join(logs.FORMATS)}.", _one_of(*logs.FORMATS))
     )
     demo_seed: int = _setting(
-        Option("--demo.seed", "1", "N", "The same seed plays the same simulated streams.", _whole, demo_only=True)
+        Option("--demo.seed", "4", "N", "The same seed plays the same simulated streams.", _whole, demo_only=True)
     )
     demo_speed: float = _setting(
         Option("--demo.speed", "1", "FACTOR", "How fast the recorded streams are played.", _factor, demo_only=True)

@@ -91,7 +91,7 @@ def test_the_families_are_those_of_one_registry_rendered_by_prometheus_client(
     Gauge("host", "A gauge of the host program.", registry=together).set(7)
     together.register(ClipperCollector(store, lambda: {"collector_failures": {}}))
     assert plain.body == generate_latest(together)
-    assert open_.body == openmetrics.generate_latest(together)
+    assert open_.body == openmetrics.generate_latest(together)  # type: ignore[no-untyped-call]
 
 
 def test_a_registry_that_holds_our_collector_does_not_show_its_families_twice(

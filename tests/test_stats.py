@@ -498,16 +498,15 @@ class TestThreads:
 
     def test_an_update_from_within_an_update_does_not_lock_up(self) -> None:
         # As from a signal handler or a finalizer that runs while its own thread holds the lock.
-        nested: list[float] = []
+        interrupted: list[SharedStats] = []
 
         def clock() -> float:
-            if len(nested) == 1:
-                nested.append(1)
-                store.update_viewers("inner", 1)
+            if interrupted:
+                interrupted.pop().update_viewers("inner", 1)
             return 1000.0
 
         store = SharedStats.create(clock=clock)
-        nested.append(1)
+        interrupted.append(store)
         finished = threading.Thread(target=lambda: store.update_viewers("outer", 1), daemon=True)
         finished.start()
         finished.join(10)

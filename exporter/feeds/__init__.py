@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from exporter.feeds.recorded import RecordedFeed, bundled
 from exporter.feeds.simulated import SimulatedFeed
 
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterable
-
-__all__ = ["Feed", "RecordedFeed", "SimulatedFeed", "StatsWriter", "bundled", "demo_feeds", "run"]
+__all__ = ["Feed", "RecordedFeed", "SimulatedFeed", "StatsWriter", "bundled", "demo_feeds"]
 
 
 class StatsWriter(Protocol):
@@ -42,22 +37,6 @@ class Feed(Protocol):
 
     def advance(self, now: float) -> None:
         """Write everything that has happened up to Unix time ``now``; a late call catches up."""
-
-
-def run(
-    feeds: Iterable[Feed],
-    stop: threading.Event,
-    *,
-    clock: Callable[[], float] = time.time,
-    interval: float = 0.1,
-) -> None:
-    """Advance ``feeds`` every ``interval`` seconds until ``stop`` is set; what a feed raises ends the run."""
-    feeds = tuple(feeds)
-    while not stop.is_set():
-        now = clock()
-        for feed in feeds:
-            feed.advance(now)
-        stop.wait(interval)
 
 
 def demo_feeds(store: StatsWriter, *, seed: int, start: float, speed: float = 1.0) -> list[Feed]:

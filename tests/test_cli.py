@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+import exporter
+from exporter.server import serve
+from exporter.settings import options
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "exporter", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environ,
+        timeout=60,
+    )
+
+
+class Running:
+    """A ``clipper-exporter`` under way: ``url`` is where it said that it listens."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self.url = ""
+        assert process.stderr is not None
+        for line in process.stderr:
+            self.lines.append(line)
+            if "listens on " in line:
+                self.url = line.split("listens on ")[1].strip().rstrip('"}')
+                break
+        assert self.url, "".join(self.lines)
+        self._rest = threading.Thread(target=lambda: self.lines.extend(process.stderr or ()))
+        self._rest.start()
+
+    def stop(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        status = self.process.wait(5)  # what the design allows
+        self._rest.join(5)
+        return status
+
+
+@contextmanager
+def running(*arguments: str, **environ: str) -> Iterator[Running]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "exporter", *arguments, "--web.listen-address=127.0.0.1:0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environ,
+    )
+    try:
+        yield Running(process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def test_version() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"clipper-exporter {exporter.__version__}\n")
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_help_names_every_flag_with_its_variable_and_default(command: str) -> None:
+    done = run(command, "--help", COLUMNS="200")
+    assert done.returncode == 0
+    text = " ".join(done.stdout.split())
+    for option in options().values():
+        told = f"{option.flag} {option.metavar}"
+        if option.demo_only and command == "serve":
+            assert told not in text
+        else:
+            assert told in text
+            assert f"{option.help} Default: {option.default}. ({option.variable})" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "the following arguments are required: COMMAND"),
+        (("fly",), "invalid choice: 'fly'"),
+        (("serve", "--web.listen-adress=:1"), "unrecognized arguments: --web.listen-adress=:1"),
+        (("serve", "--web.listen"), "unrecognized arguments: --web.listen"),
+        (("serve", "--demo.seed=1"), "unrecognized arguments: --demo.seed=1"),
+    ],
+)
+def test_arguments_that_are_none_end_it_with_2(arguments: tuple[str, ...], told: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    done = run("serve", "--log.level=loud", "--limit.streamers=0", CLIPPER_EXPORTER_WEB_TELEMETRY_PATH="metrics")
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("clipper-exporter: ")]
+    assert [line.split(": ")[1] for line in lines] == [
+        "CLIPPER_EXPORTER_WEB_TELEMETRY_PATH",
+        "--limit.streamers",
+        "--log.level",
+    ]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_ends_it_with_1_and_one_line() -> None:
+    with serve(0) as first:
+        done = run("serve", f"--web.listen-address=127.0.0.1:{first.port}")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"cannot listen on 127.0.0.1:{first.port}: another program listens there" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_a_signal_stops_it_with_0(command: str, number: signal.Signals) -> None:
+    with running(command) as exporter_:
+        assert requests.get(exporter_.url + "/-/ready", timeout=10).status_code == 200
+        assert exporter_.stop(number) == 0
+    assert any(f"stopping on {number.name}" in line for line in exporter_.lines)
+
+
+def test_a_signal_stops_it_while_clients_stay_connected() -> None:
+    with running("serve") as exporter_, requests.Session() as session:
+        session.get(exporter_.url + "/metrics", timeout=10)
+        assert exporter_.stop(signal.SIGTERM) == 0
+
+
+def test_the_demo_plays_twelve_streamers() -> None:
+    with running("demo") as exporter_:
+        deadline = time.monotonic() + 30
+        while len(requests.get(exporter_.url + "/api/stats", timeout=10).json()["viewer_counts"]) < 12:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)  # between looks at a condition that the loop waits for
+        assert exporter_.stop(signal.SIGTERM) == 0
+
+
+def test_json_logs_and_an_unknown_variable() -> None:
+    with running("serve", "--log.format=json", CLIPPER_EXPORTER_LOGLEVEL="debug") as exporter_:
+        assert exporter_.stop(signal.SIGTERM) == 0
+    records = [json.loads(line) for line in exporter_.lines]
+    assert records[0]["msg"] == "environment variable CLIPPER_EXPORTER_LOGLEVEL is not known: is it misspelt?"
+    assert {record["level"] for record in records} == {"warn", "info"}
