@@ -16,6 +16,10 @@ from tooling import servers
 StartPrometheus = Callable[[str], Prometheus]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew from what is rendered")
+
+
 def required_program(name: str) -> Path:
     """Return where the program ``name`` is; without it the test is skipped, or fails where ``CI`` is set."""
     path = servers.find(name)
