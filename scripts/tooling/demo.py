@@ -69,6 +69,9 @@ def run(prometheus: Path | None, seconds: float | None) -> int:
 
 
 def _prometheus() -> Path | None:
+    found = servers.find("prometheus")  # raises, and ends the demo, if a person chose one that is not there
+    if found is not None:
+        return found
     try:
         return servers.fetch("prometheus")
     except ToolingError as error:

@@ -154,7 +154,7 @@ def _answers(prometheus: PromQL, stats: readings.Stats) -> tuple[list[table.Row]
 
 def _exporter(url: str) -> Server:
     address = url.removeprefix("http://")
-    command = [sys.executable, "-m", "exporter", "demo", f"--web.listen-address={address}"]
+    command = [sys.executable, "-P", "-m", "exporter", "demo", f"--web.listen-address={address}"]
     return Server("clipper-exporter", command, f"{url}/-/ready")
 
 
