@@ -63,7 +63,7 @@ def test_without_apt_the_error_says_how_to_get_it() -> None:
 
 
 def test_a_failed_download_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(debian, "TOOLS", tmp_path / "tools")
+    monkeypatch.setattr(debian, "_STATE", tmp_path / "apt")
     apt = tmp_path / "path/apt-get"
     apt.parent.mkdir()
     apt.write_text(
@@ -76,6 +76,21 @@ def test_a_failed_download_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp
     ):
         servers.fetch("prometheus")
     assert list((tmp_path / "tools/debian").iterdir()) == []
+    assert not (tmp_path / "apt/refreshed").exists()
+
+
+def test_lists_that_cannot_be_read_are_told_with_what_follows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(debian, "_STATE", tmp_path / "apt")
+    apt = tmp_path / "path/apt-get"
+    apt.parent.mkdir()
+    apt.write_text(
+        "#!/bin/sh\ncase \"$*\" in *update*) echo 'E: Could not resolve host';; *) echo 'E: Unable to locate';; esac\nexit 100\n"
+    )
+    apt.chmod(0o755)
+    program_at(tmp_path / "path/dpkg")
+    with pytest.raises(ToolingError, match=r"(?s)update\n.*Could not resolve host.*download .*Unable to locate"):
+        servers.fetch("amtool")
+    assert not (tmp_path / "apt/refreshed").exists()
 
 
 def test_only_an_unpacked_prometheus_is_told_where_its_pages_are(tmp_path: Path) -> None:
