@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,13 +21,19 @@ def run(command: Sequence[str], cwd: Path, *, echo: tuple[str, ...] = ()) -> Non
     """Run ``command`` and show those lines of its output that start with one of ``echo``.
 
     Raises ``ToolingError`` with its last lines if it fails. Whatever ends this function, the command and all it started
-    have ended too.
+    have ended too, and their temporary files are gone.
     """
+    with tempfile.TemporaryDirectory(prefix="clipper-exporter-", ignore_cleanup_errors=True) as temporary:
+        _run(command, cwd, echo, temporary)
+
+
+def _run(command: Sequence[str], cwd: Path, echo: tuple[str, ...], temporary: str) -> None:
     last_lines: deque[str] = deque(maxlen=_QUOTED_LINES)
     try:
         process = subprocess.Popen(
             command,
             cwd=cwd,
+            env={**os.environ, "TMPDIR": temporary},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -17,7 +17,8 @@ from typing import Final
 from tooling.checkout import TOOLS, ToolingError, say
 from tooling.commands import run
 
-LISTS_STAY_FRESH: Final = 24 * 3600.0  # seconds; a mirror keeps a replaced package for about a day
+LISTS_STAY_FRESH: Final = 3600.0  # seconds
+_STATE: Final = TOOLS / "apt"
 
 # Read after the system's own configuration. Sandboxing is off because apt's own user cannot write into a checkout; the
 # hooks are cleared because they clean up after, and announce, changes to the system.
@@ -31,6 +32,7 @@ APT::Sandbox::User "root";
 #clear APT::Update::Post-Invoke-Success;
 Acquire::Languages "none";
 Acquire::Retries "2";
+APT::Update::Error-Mode "any";
 """
 
 
@@ -47,12 +49,16 @@ def unpack(packages: Sequence[str], into: Path) -> None:
     if not available():
         raise ToolingError("there is no apt-get here to get Debian packages with")
     into.parent.mkdir(parents=True, exist_ok=True)
-    configuration = _refreshed_lists()
+    configuration, complaint = _refreshed_lists()
     say(f"getting {packages[0]} from Debian, into {into}")
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=".unpacking-") as temporary:
         downloads, tree = Path(temporary, "downloads"), Path(temporary, "tree")
         downloads.mkdir()
-        run(["apt-get", "-c", str(configuration), "-q", "download", *packages], cwd=downloads)
+        try:
+            run(["apt-get", "-c", str(configuration), "-q", "download", *packages], cwd=downloads)
+        except ToolingError as error:
+            (_STATE / "refreshed").unlink(missing_ok=True)  # the next attempt begins with new lists
+            raise ToolingError(f"{complaint}{error}") from error
         for archive in sorted(downloads.glob("*.deb")):
             run(["dpkg", "-x", str(archive), str(tree)], cwd=downloads)
         if into.exists():
@@ -60,15 +66,21 @@ def unpack(packages: Sequence[str], into: Path) -> None:
         tree.rename(into)
 
 
-def _refreshed_lists() -> Path:
-    """Bring our own package lists up to date if they are old; return the file that makes apt-get use them."""
-    state = TOOLS / "apt"
+def _refreshed_lists() -> tuple[Path, str]:
+    """Bring our own package lists up to date if they are old.
+
+    Returns the file that makes apt-get use them, and what went wrong, which may concern other packages than those wanted.
+    """
+    complaint = ""
     for folder in ("lists/partial", "cache/archives/partial"):
-        (state / folder).mkdir(parents=True, exist_ok=True)
-    configuration, stamp = state / "apt.conf", state / "refreshed"
-    configuration.write_text(_CONFIGURATION.format(state=state), encoding="utf-8")
+        (_STATE / folder).mkdir(parents=True, exist_ok=True)
+    configuration, stamp = _STATE / "apt.conf", _STATE / "refreshed"
+    configuration.write_text(_CONFIGURATION.format(state=_STATE), encoding="utf-8")
     if not stamp.exists() or time.time() - stamp.stat().st_mtime > LISTS_STAY_FRESH:
         say("reading Debian's package lists")
-        run(["apt-get", "-c", str(configuration), "-q", "update"], cwd=state)
-        stamp.touch()
-    return configuration
+        try:
+            run(["apt-get", "-c", str(configuration), "-q", "update"], cwd=_STATE)
+            stamp.touch()
+        except ToolingError as error:
+            complaint = f"{error}\n"
+    return configuration, complaint

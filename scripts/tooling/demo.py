@@ -39,8 +39,12 @@ def main() -> int:
     """Run the demo as the command line says; return the exit status."""
     options = _parser().parse_args()
     environment.enter("demo")
-    prometheus = _prometheus()
-    # Needs what the environment holds, which is only here for certain.
+    return run(_prometheus(), options.seconds)
+
+
+def run(prometheus: Path | None, seconds: float | None) -> int:
+    """Run the demo with the program ``prometheus``, if there is one; return the exit status that ``--help`` tells."""
+    # Needs what the environment holds, which main has only just made sure of.
     from tooling.session import Session, Stopped  # noqa: PLC0415
 
     stop = threading.Event()
@@ -52,10 +56,10 @@ def main() -> int:
     ):
         try:
             session.start(prometheus)
-            verdict = session.show(options.seconds)
+            verdict = session.show(seconds)
         except Stopped:
             verdict = None
-    if options.seconds is None:
+    if seconds is None:
         return 0
     if verdict is None:
         say("ended before Prometheus could answer" if prometheus else "ended without Prometheus")
@@ -65,6 +69,9 @@ def main() -> int:
 
 
 def _prometheus() -> Path | None:
+    found = servers.find("prometheus")  # raises, and ends the demo, if a person chose one that is not there
+    if found is not None:
+        return found
     try:
         return servers.fetch("prometheus")
     except ToolingError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -26,4 +27,8 @@ def launch(main: Callable[[], int]) -> NoReturn:
         status = 1
     except KeyboardInterrupt:
         status = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output, such as head, has had enough. Python must not try to write the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
     sys.exit(status)

@@ -39,7 +39,8 @@ class ServerDied(ToolingError):
 class Process(AbstractContextManager["Process"]):
     """One running server in a process group of its own; its output goes to ``log``. Leaving the context stops it."""
 
-    def __init__(self, server: Server, log: Path) -> None:
+    def __init__(self, server: Server, log: Path, grace: float = GRACE) -> None:
+        self._grace = grace
         self.server = server
         self.log = log
         with log.open("wb") as output:
@@ -91,10 +92,10 @@ class Process(AbstractContextManager["Process"]):
         return time.monotonic() - start
 
     def stop(self) -> None:
-        """End the process and all it has started: by SIGTERM, and after ``GRACE`` seconds by SIGKILL."""
+        """End the process and all it has started: by SIGTERM, and after ``grace`` seconds by SIGKILL."""
         self._signal(signal.SIGTERM)
         try:
-            self._popen.wait(GRACE)
+            self._popen.wait(self._grace)
         except subprocess.TimeoutExpired:
             pass  # the next signal cannot be refused
         finally:

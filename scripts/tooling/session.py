@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import requests
 
 from tooling import native, readings, servers, table
 from tooling.agreement import Verdict
-from tooling.checkout import ROOT, VENV, ToolingError, say
+from tooling.checkout import ROOT, ToolingError, say
 from tooling.processes import Process, Server, free_port
 from tooling.promql import PromQL, QueryError
 from tooling.screen import Screen
@@ -153,7 +154,7 @@ def _answers(prometheus: PromQL, stats: readings.Stats) -> tuple[list[table.Row]
 
 def _exporter(url: str) -> Server:
     address = url.removeprefix("http://")
-    command = [str(VENV / "bin/clipper-exporter"), "demo", f"--web.listen-address={address}"]
+    command = [sys.executable, "-P", "-m", "exporter", "demo", f"--web.listen-address={address}"]
     return Server("clipper-exporter", command, f"{url}/-/ready")
 
 

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tooling import debian, servers
+from tooling.checkout import ToolingError
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No program anywhere: not in the checkout, not on PATH, not in the environment."""
+    monkeypatch.setattr(servers, "TOOLS", tmp_path / "tools")
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    for program in servers.PROGRAMS.values():
+        monkeypatch.delenv(program.variable, raising=False)
+
+
+def program_at(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(sys.executable)
+    return path
+
+
+def test_the_variable_goes_before_the_checkout_and_the_checkout_before_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert servers.find("prometheus") is None
+    on_path = program_at(tmp_path / "path/prometheus")
+    assert servers.find("prometheus") == on_path
+    fetched = program_at(tmp_path / "tools/debian/prometheus/usr/bin/prometheus")
+    assert servers.find("prometheus") == fetched
+    chosen = program_at(tmp_path / "chosen")
+    monkeypatch.setenv("CLIPPER_PROMETHEUS", str(chosen))
+    assert servers.find("prometheus") == chosen
+
+
+def test_a_choice_that_is_no_program_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program_at(tmp_path / "path/prometheus")
+    monkeypatch.setenv("CLIPPER_PROMETHEUS", "/nowhere/prometheus")
+    with pytest.raises(ToolingError) as refusal:
+        servers.find("prometheus")
+    assert str(refusal.value) == (
+        "CLIPPER_PROMETHEUS: expected the path of prometheus, got '/nowhere/prometheus', which is not a program"
+    )
+
+
+def test_alertmanager_is_found_by_its_upstream_name(tmp_path: Path) -> None:
+    on_path = program_at(tmp_path / "path/alertmanager")
+    assert servers.find("prometheus-alertmanager") == on_path
+
+
+def test_without_apt_the_error_says_how_to_get_it() -> None:
+    with pytest.raises(ToolingError) as refusal:
+        servers.fetch("prometheus")
+    assert str(refusal.value) == (
+        "there is no apt-get here to get Debian packages with\n"
+        "to get prometheus: Debian: apt install prometheus; macOS: brew install prometheus; "
+        "else https://prometheus.io/download/ (found on PATH, or where CLIPPER_PROMETHEUS says)"
+    )
+
+
+def test_a_failed_download_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(debian, "_STATE", tmp_path / "apt")
+    apt = tmp_path / "path/apt-get"
+    apt.parent.mkdir()
+    apt.write_text(
+        "#!/bin/sh\ncase \"$*\" in *download*) echo 'E: Unable to locate package prometheus'; exit 100;; esac\n"
+    )
+    apt.chmod(0o755)
+    program_at(tmp_path / "path/dpkg")
+    with pytest.raises(
+        ToolingError, match=r"(?s)failed with status 100:.*Unable to locate package.*to get prometheus:"
+    ):
+        servers.fetch("prometheus")
+    assert list((tmp_path / "tools/debian").iterdir()) == []
+    assert not (tmp_path / "apt/refreshed").exists()
+
+
+def test_lists_that_cannot_be_read_are_told_with_what_follows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(debian, "_STATE", tmp_path / "apt")
+    apt = tmp_path / "path/apt-get"
+    apt.parent.mkdir()
+    apt.write_text(
+        "#!/bin/sh\ncase \"$*\" in *update*) echo 'E: Could not resolve host';; *) echo 'E: Unable to locate';; esac\nexit 100\n"
+    )
+    apt.chmod(0o755)
+    program_at(tmp_path / "path/dpkg")
+    with pytest.raises(ToolingError, match=r"(?s)update\n.*Could not resolve host.*download .*Unable to locate"):
+        servers.fetch("amtool")
+    assert not (tmp_path / "apt/refreshed").exists()
+
+
+def test_only_an_unpacked_prometheus_is_told_where_its_pages_are(tmp_path: Path) -> None:
+    tree = tmp_path / "tools/debian/prometheus/usr"
+    (tree / "share/prometheus/web").mkdir(parents=True)
+    assert servers.page_arguments(tree / "bin/prometheus") == [f"--web.local-assets={tree}/share/prometheus/web"]
+    assert servers.page_arguments(Path("/usr/bin/prometheus")) == []
