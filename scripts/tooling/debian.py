@@ -69,7 +69,7 @@ def unpack(packages: Sequence[str], into: Path) -> None:
 def _refreshed_lists() -> tuple[Path, str]:
     """Bring our own package lists up to date if they are old.
 
-    Returns the file that makes apt-get use them, and what went wrong, which may concern other packages than those wanted.
+    Returns the file that makes apt-get use them, and what went wrong, which may not concern the packages wanted.
     """
     complaint = ""
     for folder in ("lists/partial", "cache/archives/partial"):

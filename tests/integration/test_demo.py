@@ -24,6 +24,18 @@ pytestmark = [
 RUN = "import sys; from pathlib import Path; from tooling.demo import run; from tooling.launch import launch; "
 
 
+# A Prometheus that loses one streamer.
+LOSSY = """#!{python}
+import os, pathlib, sys, yaml
+file = next(pathlib.Path(argument.partition("=")[2]) for argument in sys.argv if argument.startswith("--config.file="))
+configuration = yaml.safe_load(file.read_text())
+drop = {{"source_labels": ["streamer"], "regex": "asmr-night", "action": "drop"}}
+configuration["scrape_configs"][0]["metric_relabel_configs"] = [drop]
+file.write_text(yaml.safe_dump(configuration))
+os.execv({program!r}, sys.argv)
+"""
+
+
 @contextmanager
 def demo(tmp_path: Path, prometheus: Path | None, seconds: float | None) -> Iterator[subprocess.Popen[str]]:
     """Run the demo; its output goes to ``tmp_path/output``, its temporary files to ``tmp_path/tmp``."""
@@ -54,14 +66,14 @@ def left_behind(tmp_path: Path) -> list[str]:
     """Return the stray files of the demo, and the commands of processes that still use its folder or its ports."""
     urls = re.findall(r"http://(127\.0\.0\.1:\d+)/", (tmp_path / "output").read_text())
     traces = [str(tmp_path / "tmp"), *urls]
-    commands = [command for command in _commands() if any(trace in command for trace in traces)]
+    commands = [command for _, command in _commands() if any(trace in command for trace in traces)]
     return commands + [str(file) for file in (tmp_path / "tmp").iterdir()]
 
 
-def _commands() -> Iterator[str]:
+def _commands() -> Iterator[tuple[int, str]]:
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
-            yield file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            yield int(file.parent.name), file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
 def test_ends_by_itself_when_prometheus_answers_right(tmp_path: Path, prometheus_program: Path) -> None:
@@ -96,7 +108,30 @@ def test_without_prometheus_the_exporter_is_the_source(tmp_path: Path) -> None:
     assert left_behind(tmp_path) == []
 
 
-def test_a_server_that_dies_is_told_with_its_last_lines(tmp_path: Path) -> None:
+def test_a_streamer_that_prometheus_lacks_is_not_right(tmp_path: Path, prometheus_program: Path) -> None:
+    lossy = tmp_path / "prometheus"
+    lossy.write_text(LOSSY.format(python=sys.executable, program=str(prometheus_program)))
+    lossy.chmod(0o755)
+    with demo(tmp_path, lossy, seconds=3) as process:
+        status = process.wait(120)
+    output = (tmp_path / "output").read_text()
+    assert status == 1, output
+    assert output.endswith("not right: PromQL and /api/stats differ: 'asmr-night' is missing (1 such)\n")
+    assert left_behind(tmp_path) == []
+
+
+def test_an_exporter_that_dies_ends_the_demo(tmp_path: Path, prometheus_program: Path) -> None:
+    with demo(tmp_path, prometheus_program, seconds=None) as process:
+        output = wait_for_output(tmp_path, r"exporter http://(127.0.0.1:\d+)/  Prometheus http://", process)
+        address = re.findall(r"exporter http://(127.0.0.1:\d+)/", output)[0]
+        [pid] = [pid for pid, command in _commands() if f"demo --web.listen-address={address}" in command]
+        os.kill(pid, signal.SIGKILL)
+        assert process.wait(20) == 1
+    assert "clipper-exporter ended with status -9; its last lines:\n" in (tmp_path / "output").read_text()
+    assert left_behind(tmp_path) == []
+
+
+def test_a_server_that_does_not_start_is_told_with_its_last_lines(tmp_path: Path) -> None:
     with demo(tmp_path, Path(sys.executable), seconds=5) as process:
         status = process.wait(60)
     output = (tmp_path / "output").read_text()

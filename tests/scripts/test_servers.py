@@ -24,6 +24,14 @@ def program_at(path: Path) -> Path:
     return path
 
 
+def failing_apt(tmp_path: Path, errors: dict[str, str]) -> None:
+    """Put an apt-get on PATH whose commands in ``errors`` fail with that text, and a dpkg that is not reached."""
+    cases = "".join(f"*' {command}'*) echo '{text}'; exit 100;;\n" for command, text in errors.items())
+    apt = program_at(tmp_path / "path/dpkg").with_name("apt-get")
+    apt.write_text(f'#!/bin/sh\ncase "$*" in\n{cases}esac\n')
+    apt.chmod(0o755)
+
+
 def test_the_variable_goes_before_the_checkout_and_the_checkout_before_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -64,13 +72,7 @@ def test_without_apt_the_error_says_how_to_get_it() -> None:
 
 def test_a_failed_download_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(debian, "_STATE", tmp_path / "apt")
-    apt = tmp_path / "path/apt-get"
-    apt.parent.mkdir()
-    apt.write_text(
-        "#!/bin/sh\ncase \"$*\" in *download*) echo 'E: Unable to locate package prometheus'; exit 100;; esac\n"
-    )
-    apt.chmod(0o755)
-    program_at(tmp_path / "path/dpkg")
+    failing_apt(tmp_path, {"download": "E: Unable to locate package prometheus"})
     with pytest.raises(
         ToolingError, match=r"(?s)failed with status 100:.*Unable to locate package.*to get prometheus:"
     ):
@@ -81,13 +83,7 @@ def test_a_failed_download_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_lists_that_cannot_be_read_are_told_with_what_follows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(debian, "_STATE", tmp_path / "apt")
-    apt = tmp_path / "path/apt-get"
-    apt.parent.mkdir()
-    apt.write_text(
-        "#!/bin/sh\ncase \"$*\" in *update*) echo 'E: Could not resolve host';; *) echo 'E: Unable to locate';; esac\nexit 100\n"
-    )
-    apt.chmod(0o755)
-    program_at(tmp_path / "path/dpkg")
+    failing_apt(tmp_path, {"update": "E: Could not resolve host", "download": "E: Unable to locate"})
     with pytest.raises(ToolingError, match=r"(?s)update\n.*Could not resolve host.*download .*Unable to locate"):
         servers.fetch("amtool")
     assert not (tmp_path / "apt/refreshed").exists()
