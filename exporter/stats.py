@@ -11,11 +11,12 @@ from datetime import tzinfo
 from typing import Any, ClassVar, Final, TypedDict
 
 from exporter import validation
-from exporter.daily import DailyCounts
+from exporter.changes import Changes
 from exporter.errors import InvalidUpdate
-from exporter.history import Trigger, TriggerEntry, TriggerHistory, iso
+from exporter.history import TriggerEntry, iso
 from exporter.logs import RateLimited
-from exporter.rows import Row, RowCopy, RowTable
+from exporter.rows import Row, RowCopy, copies
+from exporter.state import State
 from exporter.validation import Limits, Reason
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,6 @@ class SharedStats:
     """
 
     _shared: ClassVar[SharedStats]
-    _strict: bool
 
     def __new__(cls) -> SharedStats:  # noqa: D102, PYI034 - every class of this kind gives the one shared store
         return SharedStats._shared
@@ -78,21 +78,18 @@ class SharedStats:
         if len(declared) > limits.trigger_types:
             raise InvalidUpdate("trigger_types", declared, f"at most {limits.trigger_types}", Reason.TRIGGER_TYPES)
         self = object.__new__(cls)
-        self._strict = strict
-        self._set_up(RowTable(declared, limits, stale_after), limits, time_zone, clock)
+        self._set_up(State(declared, limits, stale_after, time_zone, clock()), limits, clock, strict=strict)
         return self
 
-    def _set_up(self, table: RowTable, limits: Limits, time_zone: tzinfo | None, clock: Callable[[], float]) -> None:
+    def _set_up(self, state: State, limits: Limits, clock: Callable[[], float], *, strict: bool) -> None:
         # Not in __init__, which Python calls again at every SharedStats().
+        self._state = state
         self._limits = limits
         self._clock = clock
+        self._strict = strict
         self._log = RateLimited(logger)
         # Reentrant, because a signal handler or a finalizer may report a number while its own thread is in here.
         self._lock = threading.RLock()
-        self._table = table
-        self._history = TriggerHistory()
-        self._last_updated = clock()
-        self._clips_today = DailyCounts(time_zone, limits.streamers, self._last_updated)
         self._updates = {"local": 0, "http": 0}
         self._rejected = {reason.value: 0 for reason in Reason}
 
@@ -111,9 +108,9 @@ class SharedStats:
                 count = validation.number("viewers", count)
             with self._lock:
                 now = self._clock()
-                row = self._table.row(streamer, now)
+                row = self._state.row(streamer, now)
                 row.viewers = count
-                self._accept(row, now)
+                row.viewers_version = self._accept(row, now)
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -124,9 +121,9 @@ class SharedStats:
                 velocity = validation.number("chat_velocity", velocity)
             with self._lock:
                 now = self._clock()
-                row = self._table.row(streamer, now)
+                row = self._state.row(streamer, now)
                 row.velocity = velocity
-                self._accept(row, now)
+                row.velocity_version = self._accept(row, now)
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -136,9 +133,9 @@ class SharedStats:
             is_recording = validation.recording("recording", is_recording)
             with self._lock:
                 now = self._clock()
-                row = self._table.row(streamer, now)
+                row = self._state.row(streamer, now)
                 row.recording = is_recording
-                self._accept(row, now)
+                row.recording_version = self._accept(row, now)
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -149,11 +146,9 @@ class SharedStats:
             text = validation.details("details", details, self._limits)
             with self._lock:
                 now = self._clock()
-                self._table.check_type(kind)
-                row = self._table.row(streamer, now)
-                self._table.count_trigger(row, kind, now)
-                self._history.add(Trigger(row.streamer, kind, now, text))
-                self._accept(row, now)
+                self._state.check_type(kind)
+                self._state.trigger(self._state.row(streamer, now), kind, text, now)
+                self._updates["local"] += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -162,11 +157,8 @@ class SharedStats:
         try:
             with self._lock:
                 now = self._clock()
-                row = self._table.row(streamer, now)
-                row.clips += 1
-                self._clips_today.turn(now)
-                self._clips_today.increment(row.streamer, self._table.rows)
-                self._accept(row, now)
+                self._state.clip(self._state.row(streamer, now), now)
+                self._updates["local"] += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -175,8 +167,7 @@ class SharedStats:
         try:
             name = validation.name("streamer", streamer, self._limits)
             with self._lock:
-                if self._table.drop(name):
-                    self._last_updated = self._clock()
+                if self._state.drop(name, self._clock()):
                     self._updates["local"] += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
@@ -184,10 +175,7 @@ class SharedStats:
     def reset_all(self) -> None:
         """Forget every streamer, trigger and clip; the exporter's counts of its own work go on."""
         with self._lock:
-            self._table.clear()
-            self._history.clear()
-            self._clips_today.clear()
-            self._last_updated = self._clock()
+            self._state.reset(self._clock())
 
     # -- reading
 
@@ -195,15 +183,15 @@ class SharedStats:
         """Clips made of a streamer since midnight; 0 for one that is not known."""
         with self._lock:
             self._settle()
-            return self._clips_today.get(streamer)
+            return self._state.clips_today.get(streamer)
 
     def get_all_stats(self) -> Stats:
         """Everything, as it is at one moment, as plain data that JSON can hold."""
         with self._lock:
             rows = self.rows()
-            recent = self._history.copy()
-            clips = self._clips_today.copy()
-            updated = self._last_updated
+            recent = self._state.history.copy()
+            clips = self._state.clips_today.copy()
+            updated = self._state.last_updated
         return {
             "viewer_counts": {row.streamer: row.viewers for row in rows if row.viewers is not None},
             "chat_velocities": {row.streamer: row.velocity for row in rows if row.velocity is not None},
@@ -232,7 +220,7 @@ class SharedStats:
     def recent_triggers(self) -> list[TriggerEntry]:
         """The newest 20 triggers, newest first."""
         with self._lock:
-            recent = self._history.copy()
+            recent = self._state.history.copy()
         return [trigger.entry() for trigger in recent]
 
     @property
@@ -240,40 +228,45 @@ class SharedStats:
         """Rises with every change; a row carries the value that it had when the row last changed."""
         with self._lock:
             self._settle()
-            return self._table.version
+            return self._state.version
 
     def rows(self) -> list[RowCopy]:
         """A copy of every streamer's numbers, all of one moment, in the order first seen."""
         with self._lock:
             self._settle()
-            return self._table.copies()
+            return copies(self._state.rows.values())
 
     def own_numbers(self) -> dict[str, Any]:
         """The store's numbers about itself, by the ``field`` of the families that show them."""
         with self._lock:
             self._settle()
             return {
-                "streamers": len(self._table.rows),
+                "streamers": len(self._state.rows),
                 "streamers_limit": self._limits.streamers,
-                "streamers_expired": self._table.expired,
+                "streamers_expired": self._state.expired,
                 "updates": self._updates.copy(),
                 "rejected": self._rejected.copy(),
             }
 
-    def _accept(self, row: Row, now: float) -> None:
-        """Note an accepted update; with the lock held."""
-        self._table.touch(row, now)
-        self._last_updated = now
+    def changes(self, since: int) -> Changes | None:
+        """What changed after the version ``since``; ``None`` if that cannot be told any more, only the whole."""
+        with self._lock:
+            self._settle()
+            return self._state.changes(since)
+
+    def on_next_change(self, wake: Callable[[], None]) -> None:
+        """Have ``wake`` called once, at the next change, by the thread that makes it: be quick, and do not raise."""
+        with self._lock:
+            self._state.waiting.append(wake)
+
+    def _accept(self, row: Row, now: float) -> int:
+        """Note an accepted update, and return its version; with the lock held."""
         self._updates["local"] += 1
+        return self._state.touch(row, now)
 
     def _settle(self) -> None:
-        """Let time do its work before a reader looks: drop who is stale, begin a new day; with the lock held."""
-        now = self._clock()
-        if self._table.expire(now):
-            self._last_updated = now
-        if self._clips_today.turn(now):
-            self._table.version += 1
-            self._last_updated = now
+        """Let time do its work before a reader looks; with the lock held."""
+        self._state.settle(self._clock())
 
     def _refuse(self, problem: InvalidUpdate) -> None:
         with self._lock:

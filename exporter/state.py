@@ -1,0 +1,160 @@
+"""Everything a store holds. Not thread-safe, and told what time it is."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import tzinfo
+
+from exporter import validation
+from exporter.changes import Changes, EventLog
+from exporter.daily import DailyCounts
+from exporter.errors import InvalidUpdate
+from exporter.history import Trigger, TriggerHistory
+from exporter.rows import Row
+from exporter.validation import Limits, Reason
+
+
+class State:
+    """Every streamer's row in the order first seen, the newest triggers, today's clips, and the version of it all.
+
+    ``declared`` are the trigger types whose counters start at 0; ``stale_after`` is in seconds, 0 for never; ``now`` is
+    Unix time, here and in every method, which expects it not to fall but is not harmed if it does. :meth:`row` and
+    :meth:`check_type` refuse by raising :class:`~exporter.errors.InvalidUpdate`; nothing else refuses anything.
+    """
+
+    def __init__(
+        self, declared: Iterable[str], limits: Limits, stale_after: float, time_zone: tzinfo | None, now: float
+    ) -> None:
+        self._limits = limits
+        self._zeros: Mapping[str, int] = dict.fromkeys(declared, 0)
+        self._never: Mapping[str, float] = {}
+        self._others: Counter[str] = Counter()  # types not declared, by the number of rows that have them
+        self._stale_after = stale_after
+        self._next_expiry = math.inf
+        self._log = EventLog()
+        self.rows: dict[str, Row] = {}
+        self.history = TriggerHistory()
+        self.clips_today = DailyCounts(time_zone, limits.streamers, now)
+        self.version = 0
+        self.expired = 0
+        self.last_updated = now
+        self.waiting: list[Callable[[], None]] = []
+        """Called, and forgotten, at the next change."""
+
+    def row(self, streamer: object, now: float) -> Row:
+        """The streamer's row, a new one if there is none; refuses what is no name and one streamer too many."""
+        if now >= self._next_expiry:
+            self._expire(now)
+        # Looking up anything but plain text might fail (a list), or find a row by an equality of its own.
+        if type(streamer) is str:
+            row = self.rows.get(streamer)
+            if row is not None:
+                return row
+        return self._admit(validation.name("streamer", streamer, self._limits), now)
+
+    def _admit(self, name: str, now: float) -> Row:
+        row = self.rows.get(name)
+        if row is None:
+            if len(self.rows) >= self._limits.streamers:
+                expected = f"one of the {self._limits.streamers} streamers held, which is the limit"
+                raise InvalidUpdate("streamer", name, expected, Reason.STREAMERS)
+            row = self.rows[name] = Row(name, self._zeros, self._never)
+            if self._stale_after:
+                self._next_expiry = min(self._next_expiry, self._expiry(now))
+        return row
+
+    def touch(self, row: Row, now: float) -> int:
+        """Note that a row has changed, and return the version of that."""
+        row.version = version = self._changed(now)
+        row.updated = now
+        return version
+
+    def _changed(self, now: float) -> int:
+        self.version += 1
+        self.last_updated = now
+        if self.waiting:
+            waiting, self.waiting = self.waiting, []
+            for wake in waiting:
+                wake()
+        return self.version
+
+    def check_type(self, kind: str) -> None:
+        """Refuse one trigger type too many."""
+        if kind in self._zeros or kind in self._others:
+            return
+        if len(self._zeros) + len(self._others) >= self._limits.trigger_types:
+            expected = f"one of the {self._limits.trigger_types} trigger types known, which is the limit"
+            raise InvalidUpdate("trigger_type", kind, expected, Reason.TRIGGER_TYPES)
+
+    def trigger(self, row: Row, kind: str, details: str, now: float) -> None:
+        """Count a trigger of a type that was checked; ``details`` are JSON."""
+        if kind not in row.triggers:
+            self._others[kind] += 1
+        row.triggers = {**row.triggers, kind: row.triggers.get(kind, 0) + 1}
+        row.last_triggers = {**row.last_triggers, kind: now}
+        trigger = Trigger(row.streamer, kind, now, details)
+        self.history.add(trigger)
+        self._log.trigger(self.touch(row, now), trigger)
+
+    def clip(self, row: Row, now: float) -> None:
+        """Count a clip."""
+        self.settle(now)
+        row.clips += 1
+        self.clips_today.increment(row.streamer, self.rows)
+        self._log.clip(self.touch(row, now), row.streamer)
+
+    def drop(self, name: str, now: float) -> bool:
+        """Remove a streamer's row; tells whether there was one."""
+        row = self.rows.pop(name, None)
+        if row is None:
+            return False
+        for kind in row.triggers.keys() - self._zeros.keys():
+            self._others[kind] -= 1
+            if not self._others[kind]:  # nobody has it any more: it makes room for another
+                del self._others[kind]
+        self._log.cleared(self._changed(now), name)
+        return True
+
+    def reset(self, now: float) -> None:
+        """Forget every streamer, trigger and clip."""
+        self.rows.clear()
+        self._others.clear()
+        self.history.clear()
+        self.clips_today.clear()
+        self._next_expiry = math.inf
+        self._log.cut(self._changed(now))
+
+    def settle(self, now: float) -> None:
+        """Let time do its work: drop who is stale, begin a new day."""
+        if now >= self._next_expiry:
+            self._expire(now)
+        if self.clips_today.turn(now):
+            self._log.cut(self._changed(now))
+
+    def _expiry(self, updated: float) -> float:
+        # At whole seconds: however many streamers fall silent, the rows are searched at most once a second.
+        return int(updated) + 1 + self._stale_after
+
+    def _expire(self, now: float) -> None:
+        stale = [name for name, row in self.rows.items() if now >= self._expiry(row.updated)]
+        for name in stale:
+            self.drop(name, now)
+        self.expired += len(stale)
+        self._next_expiry = min((self._expiry(row.updated) for row in self.rows.values()), default=math.inf)
+
+    def changes(self, since: int) -> Changes | None:
+        """What changed after the version ``since``; ``None`` if that cannot be told any more."""
+        changes = Changes(self.version)
+        if not self._log.put(since, changes):
+            return None
+        for row in self.rows.values():
+            if row.version > since:
+                if row.viewers is not None and row.viewers_version > since:
+                    changes.viewer_counts[row.streamer] = row.viewers
+                if row.velocity is not None and row.velocity_version > since:
+                    changes.chat_velocities[row.streamer] = row.velocity
+                if row.recording is not None and row.recording_version > since:
+                    changes.recording_status[row.streamer] = row.recording
+        return changes
