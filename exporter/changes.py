@@ -35,7 +35,7 @@ class Changes:
             "recording_status": self.recording_status,
             "triggers": [trigger.entry() for trigger in self.triggers],
             "clips": [{"streamer": streamer} for streamer in self.clips],
-            "cleared": self.cleared,
+            "cleared": list(dict.fromkeys(self.cleared)),
         }
         return {key: value for key, value in whole.items() if value}
 

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -74,11 +73,11 @@ def _run(command: str, settings: Settings) -> None:
     # Imported late: --help and --version answer without loading a web server.
     from exporter.server import serve  # noqa: PLC0415
 
-    stop = threading.Event()
+    received: list[int] = []
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        logger.info("stopping on %s", signal.Signals(number).name)
-        stop.set()
+        # Nothing that takes a lock, such as an Event or a logger: the thread interrupted here may hold it.
+        received.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
@@ -92,13 +91,15 @@ def _run(command: str, settings: Settings) -> None:
     with serve(listen.port, listen.host, stats=store, telemetry_path=settings.telemetry_path) as server:
         logger.info("clipper-exporter %s listens on %s", __version__, server.url)
         logger.info("metrics: %s%s", server.url, settings.telemetry_path)
-        # In short waits: the feeds are played from here, and on Windows a long wait cannot be interrupted.
-        while not stop.wait(0.1):
+        # In short waits: the feeds are played from here, and a signal may come just before a wait.
+        while not received:
             if not server.running:
                 raise ExporterError("the server ended by itself; its last log lines say why")
             now = time.time()
             for feed in feeds:
                 feed.advance(now)
+            time.sleep(0.1)
+        logger.info("stopping on %s", signal.Signals(received[0]).name)
 
 
 def _parser() -> argparse.ArgumentParser:

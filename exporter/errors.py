@@ -4,6 +4,7 @@
 
     ExporterError
     ├── InvalidUpdate   (ValueError)  an update the store refuses
+    │   └── InvalidBatch              several at once, refused as a whole
     ├── SettingsError   (ValueError)  flags or environment that cannot be used
     ├── FeedError       (ValueError)  a recording that cannot be played
     └── ListenError     (OSError)     an address that cannot be listened on
@@ -18,6 +19,11 @@ _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = 60
 
 
+def shown(value: object) -> str:
+    """A value as messages show it: as Python writes it, and short."""
+    return _repr.repr(value)
+
+
 class ExporterError(Exception):
     """The root of this package's exceptions."""
 
@@ -30,10 +36,19 @@ class InvalidUpdate(ExporterError, ValueError):
     """
 
     def __init__(self, field: str, value: object, expected: str, reason: str) -> None:
-        super().__init__(f"{field}: expected {expected}, got {_repr.repr(value)}")
+        super().__init__(f"{field}: expected {expected}, got {shown(value)}")
         self.field = field
         self.value = value
         self.expected = expected
+        self.reason = reason
+
+
+class InvalidBatch(InvalidUpdate):
+    """A batch of updates, refused as a whole; ``mistakes`` holds a line for each, ``reason`` that of the first."""
+
+    def __init__(self, mistakes: Sequence[str], reason: str = "malformed") -> None:
+        ExporterError.__init__(self, "\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
         self.reason = reason
 
 

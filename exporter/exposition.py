@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from exporter.collector import ClipperCollector
+from exporter.collector import ClipperCollector, OwnNumbers
 from exporter.logs import RateLimited
 from exporter.stats import SharedStats
 
@@ -36,12 +36,17 @@ class Scrape:
 class Exposition:
     """Renders our families and those of every other collector of a registry.
 
-    A collector that fails costs only its own families: the rest is rendered, the failure logged and counted. Raises
-    ``ValueError`` for a registry that holds the families of another store, which would clash with ours.
+    ``own_numbers`` are sources of ``self`` families. A collector that fails costs only its own families: the rest is
+    rendered, the failure logged and counted. Raises ``ValueError`` for a registry that holds the families of another
+    store, which would clash with ours.
     """
 
     def __init__(
-        self, store: SharedStats, registry: CollectorRegistry, clock: Callable[[], float] = time.perf_counter
+        self,
+        store: SharedStats,
+        registry: CollectorRegistry,
+        *own_numbers: OwnNumbers,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._registry = registry
         self._clock = clock
@@ -50,7 +55,7 @@ class Exposition:
         self._failures: Counter[str] = Counter()
         self._duration: float | None = None
         self._size: int | None = None
-        self._ours = ClipperCollector(store, self._numbers)
+        self._ours = ClipperCollector(store, self._numbers, *own_numbers)
         if any(isinstance(other, ClipperCollector) and other.store is not store for other in _collectors(registry)):
             raise ValueError("registry: expected one without the clipper_* families of another store")
 
@@ -135,11 +140,18 @@ def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
 
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether an ``Accept-Encoding`` header allows gzip (RFC 9110, section 12.5.3)."""
-    weights: dict[str, float] = {}
-    for item in accept_encoding.lower().split(","):
-        coding, _, parameter = item.partition(";")
-        try:
-            weights[coding.strip()] = float(parameter.strip().removeprefix("q=") or 1)
-        except ValueError:
-            weights[coding.strip()] = 0.0
+    weights = accepted(accept_encoding)
     return weights.get("gzip", weights.get("*", 0.0)) > 0
+
+
+def accepted(header: str) -> dict[str, float]:
+    """The weights that an ``Accept`` or ``Accept-Encoding`` header gives, by name (RFC 9110, section 12.4.2)."""
+    weights: dict[str, float] = {}
+    for item in header.lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        weight = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            weights[name] = 0.0
+    return weights

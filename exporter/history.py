@@ -41,11 +41,15 @@ class TriggerHistory:
     """The newest 20 triggers, newest first. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._triggers: deque[Trigger] = deque(maxlen=RECENT_TRIGGERS)
+        self._triggers: deque[Trigger] = deque()
 
     def add(self, trigger: Trigger) -> None:
-        """Put a trigger in front; the oldest of more than 20 is forgotten."""
-        self._triggers.appendleft(trigger)
+        """Put a trigger in its place by time, in front of those of the same time; forget the oldest of more than 20."""
+        place = next((at for at, other in enumerate(self._triggers) if other.at <= trigger.at), len(self._triggers))
+        if place < RECENT_TRIGGERS:
+            if len(self._triggers) == RECENT_TRIGGERS:
+                self._triggers.pop()
+            self._triggers.insert(place, trigger)
 
     def copy(self) -> tuple[Trigger, ...]:
         """The triggers as they are now."""

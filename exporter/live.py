@@ -1,29 +1,220 @@
-"""Live push: telling whoever listens that there is something new."""
+"""Live push: one bounded fan-out of a store's changes to whoever listens.
+
+Nothing is queued for a subscriber. It has a version of the store that it knows, and when it can take more it gets what
+has changed since then, however much that is. So one that is slow, or dead, holds up nobody and costs no memory.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from exporter.stats import SharedStats
+
+INTERVAL: Final = 0.25  # seconds between pushes: four a second, which eyes take for live
+HEARTBEAT: Final = 15.0  # seconds; proxies cut connections that are silent for a minute, some sooner
+TRANSPORTS: Final = ("sse", "socketio")
+_LOOK: Final = 1.0  # seconds between looks for what time alone changes: streamers that expire, a new day
+_SHARE: Final = 20  # pushing takes at most one part in so many of a core: many subscribers get fewer pushes
+_SLOWEST: Final = 5.0  # seconds between pushes, however many subscribers there are
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What a subscriber is sent: ``event`` is ``snapshot`` or ``update``, ``data`` JSON, ``version`` the store's."""
+
+    event: str
+    version: int
+    data: str
+
+
+class Hub:
+    """Follows one store for the subscribers of one event loop, as long as there are any.
+
+    ``interval`` is the least time between two pushes, in seconds; 0 pushes each change as soon as it is seen. Every
+    method belongs to the loop, but for :meth:`close` and :meth:`numbers`, which any thread may call.
+    """
+
+    def __init__(self, store: SharedStats, interval: float = INTERVAL) -> None:
+        self.store = store
+        self.interval = interval
+        self.closed = False
+        self.pushed = 0
+        """How often subscribers were told that there is something for them."""
+        self._version = -1
+        self._moved = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._armed = False
+        self._renderings: dict[int | None, asyncio.Task[Push]] = {}
+        self._follower: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._subscribers = dict.fromkeys(TRANSPORTS, 0)
+        self._dropped = dict.fromkeys(TRANSPORTS, 0)
+
+    def numbers(self) -> Mapping[str, Any]:
+        """The numbers about live push, by the ``field`` of the families that show them."""
+        return {"live_subscribers": self._subscribers.copy(), "live_dropped": self._dropped.copy()}
+
+    def close(self) -> None:
+        """End every subscription, for good."""
+        self.closed = True
+        self._call(self._moved.set)
+
+    @contextmanager
+    def subscribed(self, transport: str) -> Iterator[None]:
+        """Follow the store at least as long as the context lasts; ``transport`` is one of :data:`TRANSPORTS`."""
+        self._loop = asyncio.get_running_loop()
+        self._subscribers[transport] += 1
+        if self._follower is None:
+            self._follower = self._loop.create_task(self._follow())
+        try:
+            yield
+        finally:
+            self._subscribers[transport] -= 1
+            if not any(self._subscribers.values()):
+                self._follower.cancel()
+                self._follower = None
+
+    async def moved(self) -> None:
+        """Wait until there may be something new, or it is time for a heartbeat."""
+        if not self.closed:
+            await self._moved.wait()
+
+    def missed(self, transport: str, pushes: int) -> None:
+        """Count pushes that a subscriber was not ready for; it gets what they held with a later one."""
+        self._dropped[transport] += max(0, pushes)
+
+    async def since(self, version: int | None) -> Push:
+        """What changed after ``version``, or everything: for ``None``, and for a version too old or not yet seen.
+
+        Rendered once for all subscribers that know the same version.
+        """
+        rendering = self._renderings.get(version)
+        if rendering is None:
+            rendering = asyncio.create_task(asyncio.to_thread(self._render, version))
+            self._renderings[version] = rendering
+        # One subscriber that goes away must not take the others' rendering with it.
+        return await asyncio.shield(rendering)
+
+    def _render(self, version: int | None) -> Push:
+        if version is not None:
+            changes = self.store.changes(version)
+            if changes is not None:
+                return Push("update", changes.version, _json(changes.body()))
+        now, stats = self.store.snapshot()
+        return Push("snapshot", now, _json(stats))
+
+    async def stream(self, since: int | None) -> AsyncIterator[Push | None]:
+        """Yield what a subscriber over SSE is sent, from the version that it knows; ``None`` is a heartbeat."""
+        with self.subscribed("sse"):
+            known, seen = since, self.pushed
+            while not self.closed:
+                push = await self.since(known)
+                if push.event == "snapshot" or push.data != "{}":
+                    known = push.version
+                    yield push
+                    self.missed("sse", self.pushed - seen - 1)
+                seen = self.pushed
+                while not self.closed and known is not None and self._version <= known:
+                    await self.moved()
+                    if self._version <= known:
+                        yield None
+
+    async def _follow(self) -> None:
+        stop_emitting = _on_emit(lambda: self._call(self._hurry.set))
+        beat = time.monotonic()
+        try:
+            while True:
+                self._arm()
+                busy = time.thread_time()
+                version, now = self.store.version, time.monotonic()
+                if version != self._version or self._hurry.is_set() or now - beat >= HEARTBEAT:
+                    self._tell(version)
+                    beat = now
+                    await self._pause(busy)
+                else:
+                    await _first(self._changed, self._hurry, seconds=_LOOK)
+        finally:
+            stop_emitting()
+
+    def _tell(self, version: int) -> None:
+        self._version = version
+        self._hurry.clear()
+        self._renderings = {}
+        self.pushed += 1
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def _pause(self, busy_before: float) -> None:
+        """Let a push's interval pass, or less if somebody is in a hurry; longer if it was much work."""
+        if not self.interval:
+            await asyncio.sleep(0)
+            return
+        began = time.monotonic()
+        while not self._hurry.is_set():
+            work = (time.thread_time() - busy_before) * _SHARE
+            left = began + min(max(self.interval, work), _SLOWEST) - time.monotonic()
+            if left <= 0:
+                return
+            await _first(self._hurry, seconds=left)
+
+    def _arm(self) -> None:
+        """Be told of the next change. Once, however often nothing came: a store keeps who waits."""
+        self._changed.clear()
+        if not self._armed:
+            self._armed = True
+            self.store.on_next_change(self._wake)
+
+    def _wake(self) -> None:
+        self._armed = False
+        self._call(self._changed.set)
+
+    def _call(self, function: Callable[[], object]) -> None:
+        # A loop that has ended has nobody left to tell.
+        if self._loop is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(function)
+
+
+async def _first(*events: asyncio.Event, seconds: float) -> None:
+    """Wait until one of the events is set, or that many seconds have passed."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 
 _lock = threading.Lock()
-_pushes: list[Callable[[], None]] = []
-
-
-def on_emit(push: Callable[[], None]) -> Callable[[], None]:
-    """Have ``push`` called by every :func:`emit_stats_update`; returns what ends that."""
-    with _lock:
-        _pushes.append(push)
-
-    def end() -> None:
-        with _lock:
-            _pushes.remove(push)
-
-    return end
+_emits: list[Callable[[], None]] = []
 
 
 def emit_stats_update() -> None:
-    """Push what changed to live subscribers now, from any thread; without any, do nothing."""
+    """Push to live subscribers now, from any thread; without any, do nothing."""
     with _lock:
-        pushes = tuple(_pushes)
-    for push in pushes:
-        push()
+        emits = tuple(_emits)
+    for emit in emits:
+        emit()
+
+
+def _on_emit(emit: Callable[[], None]) -> Callable[[], None]:
+    with _lock:
+        _emits.append(emit)
+
+    def end() -> None:
+        with _lock:
+            _emits.remove(emit)
+
+    return end

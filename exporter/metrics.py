@@ -16,6 +16,7 @@ TYPE: Final = "type"
 VIA: Final = "via"
 REASON: Final = "reason"
 COLLECTOR: Final = "collector"
+TRANSPORT: Final = "transport"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,23 @@ SCRAPE_SIZE: Final = Family(
     "scrape_size",
 )
 
+LIVE_SUBSCRIBERS: Final = Family(
+    "clipper_exporter_live_subscribers",
+    "gauge",
+    "Clients that live updates are pushed to.",
+    (TRANSPORT,),
+    "self",
+    "live_subscribers",
+)
+LIVE_DROPPED: Final = Family(
+    "clipper_exporter_live_dropped_total",
+    "counter",
+    "Pushes that a subscriber was too slow for; it gets the newest state with a later one.",
+    (TRANSPORT,),
+    "self",
+    "live_dropped",
+)
+
 FAMILIES: Final[tuple[Family, ...]] = (
     VIEWERS,
     CHAT_VELOCITY,
@@ -138,5 +156,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     COLLECTOR_FAILURES,
     SCRAPE_DURATION,
     SCRAPE_SIZE,
+    LIVE_SUBSCRIBERS,
+    LIVE_DROPPED,
 )
 """Every family, in the order of the exposition."""

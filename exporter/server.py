@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import socket
 import sys
 import threading
@@ -14,6 +15,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.types import ASGIApp
 
 from exporter.errors import ListenError
+from exporter.live import Hub
+from exporter.push import PushPolicy, Receiver
 from exporter.settings import Address
 from exporter.stats import SharedStats
 from exporter.web import create_app
@@ -25,19 +28,20 @@ _KEEP_ALIVE = 75  # seconds, longer than any usual scrape interval, so that Prom
 class Server:
     """A running exporter: ``url`` is where, :meth:`stop` ends it. It is a context manager, too."""
 
-    def __init__(self, app: ASGIApp, address: Address) -> None:
-        """Listen on ``address`` and serve ``app`` in a daemon thread; returns once it answers.
+    def __init__(self, app: ASGIApp, listener: socket.socket, address: Address, hub: Hub | None = None) -> None:
+        """Serve ``app`` on a socket that listens on ``address``, in a daemon thread; returns once it answers.
 
-        Raises :class:`~exporter.errors.ListenError` for an address that cannot be had.
+        Subscribers of ``hub`` are let go when it stops.
         """
-        self._socket = _listen(address)
+        self._socket = listener
+        self._hub = hub
         self.port: int = self._socket.getsockname()[1]
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address.host, address.host)  # noqa: S104
         self.url = f"http://{Address(host.strip('[]'), self.port)}"
         config = uvicorn.Config(
             app,
             lifespan="off",
-            ws="none",
+            ws="wsproto",
             log_config=None,  # the host program's logging is its own
             access_log=False,
             server_header=False,
@@ -69,6 +73,8 @@ class Server:
 
     def stop(self) -> None:
         """End it: requests under way get two seconds to finish. Stopping twice is fine."""
+        if self._hub is not None:
+            self._hub.close()
         self._uvicorn.should_exit = True
         self._thread.join(_GRACE + 2)
 
@@ -97,20 +103,31 @@ def serve(
     stats: SharedStats | None = None,
     registry: CollectorRegistry = REGISTRY,
     telemetry_path: str = "/metrics",
+    push_token: str | None = None,
 ) -> Server:
     """Serve a store's numbers in a background thread, so that Prometheus can scrape them.
 
     ``port`` 0 takes a free one: read it from the ``url`` of what is returned. ``stats`` is the process's own shared
     store unless another is given; ``registry`` holds the families served beside it, by default prometheus_client's
-    own, with its process and Python metrics.
-    Raises :class:`~exporter.errors.ListenError` if the address cannot be listened on.
+    own, with its process and Python metrics. Who pushes over HTTP needs ``push_token``; without one it is accepted on
+    loopback addresses only. Raises :class:`~exporter.errors.ListenError` if the address cannot be listened on.
     """
-    app = create_app(SharedStats() if stats is None else stats, registry, telemetry_path)
-    return Server(app, Address(address, port))
+    store = SharedStats() if stats is None else stats
+    hub = Hub(store)
+    where = Address(address, port)
+    listener = listen(where)
+    policy = PushPolicy(push_token, local=ipaddress.ip_address(listener.getsockname()[0]).is_loopback)
+    try:
+        app = create_app(store, registry, hub, Receiver(store, policy), telemetry_path)
+    except BaseException:
+        listener.close()
+        raise
+    return Server(app, listener, where, hub)
 
 
-def _listen(address: Address) -> socket.socket:
-    """Open the socket ourselves: uvicorn would end the process where the address cannot be had."""
+def listen(address: Address) -> socket.socket:
+    """Listen on an address; raises :class:`~exporter.errors.ListenError` for one that cannot be had."""
+    # Not left to uvicorn, which ends the process where the address cannot be had.
     try:
         found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as problem:

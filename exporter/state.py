@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
 
 from exporter import validation
+from exporter.batch import Batch, TriggerUpdate
 from exporter.changes import Changes, EventLog
 from exporter.daily import DailyCounts
-from exporter.errors import InvalidUpdate
+from exporter.errors import InvalidBatch, InvalidUpdate
 from exporter.history import Trigger, TriggerHistory
+from exporter.ids import EventId, KnownIds
 from exporter.rows import Row
 from exporter.validation import Limits, Reason
 
@@ -34,6 +36,7 @@ class State:
         self._stale_after = stale_after
         self._next_expiry = math.inf
         self._log = EventLog()
+        self._ids = KnownIds()
         self.rows: dict[str, Row] = {}
         self.history = TriggerHistory()
         self.clips_today = DailyCounts(time_zone, limits.streamers, now)
@@ -88,13 +91,15 @@ class State:
             expected = f"one of the {self._limits.trigger_types} trigger types known, which is the limit"
             raise InvalidUpdate("trigger_type", kind, expected, Reason.TRIGGER_TYPES)
 
-    def trigger(self, row: Row, kind: str, details: str, now: float) -> None:
-        """Count a trigger of a type that was checked; ``details`` are JSON."""
+    def trigger(self, row: Row, kind: str, details: str, now: float, at: float | None = None) -> None:
+        """Count a trigger of a type that was checked; ``details`` are JSON, ``at`` its time if that is not ``now``."""
         if kind not in row.triggers:
             self._others[kind] += 1
         row.triggers = {**row.triggers, kind: row.triggers.get(kind, 0) + 1}
-        row.last_triggers = {**row.last_triggers, kind: now}
-        trigger = Trigger(row.streamer, kind, now, details)
+        # What is reported late may be older than the newest; what happens here and now is the newest.
+        newest = now if at is None else max(at, row.last_triggers.get(kind, at))
+        row.last_triggers = {**row.last_triggers, kind: newest}
+        trigger = Trigger(row.streamer, kind, now if at is None else at, details)
         self.history.add(trigger)
         self._log.trigger(self.touch(row, now), trigger)
 
@@ -104,6 +109,54 @@ class State:
         row.clips += 1
         self.clips_today.increment(row.streamer, self.rows)
         self._log.clip(self.touch(row, now), row.streamer)
+
+    def apply(self, batch: Batch, now: float) -> tuple[int, int]:
+        """Apply a batch whole, or refuse it and change nothing; returns how many updates it held, and known ids."""
+        self.settle(now)
+        seen: set[EventId] = set()
+
+        def is_new(source: str, name: str | None) -> bool:
+            event = (source, name or "")
+            if name is None or not (event in seen or event in self._ids):
+                seen.update([event] if name else [])
+                return True
+            return False
+
+        triggers = [each for each in batch.triggers if is_new(batch.source, each.id)]
+        clips = [streamer for streamer, name in batch.clips if is_new(batch.source, name)]
+        gauges = (*batch.viewer_counts, *batch.chat_velocities, *batch.recording_status)
+        self._check_room(batch.cleared, {*gauges, *clips, *(each.streamer for each in triggers)}, triggers)
+        self._ids.add(seen)
+        for name in batch.cleared:
+            self.drop(name, now)
+        for name, count in batch.viewer_counts.items():
+            row = self.row(name, now)
+            row.viewers, row.viewers_version = count, self.touch(row, now)
+        for name, velocity in batch.chat_velocities.items():
+            row = self.row(name, now)
+            row.velocity, row.velocity_version = velocity, self.touch(row, now)
+        for name, recording in batch.recording_status.items():
+            row = self.row(name, now)
+            row.recording, row.recording_version = recording, self.touch(row, now)
+        for each in triggers:
+            self.trigger(self.row(each.streamer, now), each.type, each.details, now, each.at)
+        for name in clips:
+            self.clip(self.row(name, now), now)
+        applied = len(batch.cleared) + len(gauges) + len(triggers) + len(clips)
+        return applied, len(batch.triggers) + len(batch.clips) - len(triggers) - len(clips)
+
+    def _check_room(self, cleared: Iterable[str], streamers: set[str], triggers: Iterable[TriggerUpdate]) -> None:
+        """Refuse what would hold one streamer or trigger type too many once ``cleared`` are gone."""
+        gone = {name: row for name in cleared if (row := self.rows.get(name)) is not None}
+        held = len(self.rows) - len(gone) + sum(name not in self.rows or name in gone for name in streamers)
+        limit = self._limits.streamers
+        if held > limit:
+            raise InvalidBatch([f"body: expected at most {limit} streamers held, got {held}"], Reason.STREAMERS)
+        left = self._others - Counter(kind for row in gone.values() for kind in row.triggers if kind in self._others)
+        types = len({*self._zeros, *left, *(each.type for each in triggers)})
+        limit = self._limits.trigger_types
+        if types > limit:
+            raise InvalidBatch([f"body: expected at most {limit} trigger types, got {types}"], Reason.TRIGGER_TYPES)
 
     def drop(self, name: str, now: float) -> bool:
         """Remove a streamer's row; tells whether there was one."""
@@ -147,7 +200,7 @@ class State:
     def changes(self, since: int) -> Changes | None:
         """What changed after the version ``since``; ``None`` if that cannot be told any more."""
         changes = Changes(self.version)
-        if not self._log.put(since, changes):
+        if since > self.version or not self._log.put(since, changes):
             return None
         for row in self.rows.values():
             if row.version > since:

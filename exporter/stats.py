@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -11,8 +12,9 @@ from datetime import tzinfo
 from typing import Any, ClassVar, Final, TypedDict
 
 from exporter import validation
+from exporter.batch import read
 from exporter.changes import Changes
-from exporter.errors import InvalidUpdate
+from exporter.errors import InvalidBatch, InvalidUpdate
 from exporter.history import TriggerEntry, iso
 from exporter.logs import RateLimited
 from exporter.rows import Row, RowCopy, copies
@@ -90,6 +92,8 @@ class SharedStats:
         self._log = RateLimited(logger)
         # Reentrant, because a signal handler or a finalizer may report a number while its own thread is in here.
         self._lock = threading.RLock()
+        self.instance = os.urandom(8).hex()
+        """Differs for every store that starts empty: whoever pushes gauges must send them again when it changes."""
         self._updates = {"local": 0, "http": 0}
         self._rejected = {reason.value: 0 for reason in Reason}
 
@@ -177,6 +181,27 @@ class SharedStats:
         with self._lock:
             self._state.reset(self._clock())
 
+    def apply(self, data: Any) -> tuple[int, int]:
+        """Apply the body of a ``POST /api/stats``, decoded from JSON, whole or not at all.
+
+        Returns how many updates were applied, and how many were left out because their ids are known. Raises
+        :class:`~exporter.errors.InvalidBatch`, strict or not, with every mistake.
+        """
+        try:
+            batch = read(data, self._limits, self._clock())
+            with self._lock:
+                applied, duplicates = self._state.apply(batch, self._clock())
+                self._updates["http"] += applied
+        except InvalidBatch as problem:
+            self.reject(problem.reason)
+            raise
+        return applied, duplicates
+
+    def reject(self, reason: str) -> None:
+        """Count a refusal that was decided before the store was asked; ``reason`` is one of ``validation.Reason``."""
+        with self._lock:
+            self._rejected[reason] += 1
+
     # -- reading
 
     def get_clips_today(self, streamer: str) -> int:
@@ -187,12 +212,17 @@ class SharedStats:
 
     def get_all_stats(self) -> Stats:
         """Everything, as it is at one moment, as plain data that JSON can hold."""
+        return self.snapshot()[1]
+
+    def snapshot(self) -> tuple[int, Stats]:
+        """Everything, as :meth:`get_all_stats` has it, with the version that it is of."""
         with self._lock:
             rows = self.rows()
+            version = self._state.version
             recent = self._state.history.copy()
             clips = self._state.clips_today.copy()
             updated = self._state.last_updated
-        return {
+        return version, {
             "viewer_counts": {row.streamer: row.viewers for row in rows if row.viewers is not None},
             "chat_velocities": {row.streamer: row.velocity for row in rows if row.velocity is not None},
             "recording_status": {row.streamer: row.recording for row in rows if row.recording is not None},
@@ -269,8 +299,7 @@ class SharedStats:
         self._state.settle(self._clock())
 
     def _refuse(self, problem: InvalidUpdate) -> None:
-        with self._lock:
-            self._rejected[problem.reason] += 1
+        self.reject(problem.reason)
         if self._strict:
             raise problem
         self._log.warning(problem.reason, f"update refused: {problem}")

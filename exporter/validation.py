@@ -24,6 +24,11 @@ class Reason(StrEnum):
     DETAILS = "invalid_details"
     STREAMERS = "too_many_streamers"
     TRIGGER_TYPES = "too_many_trigger_types"
+    TIMESTAMP = "invalid_timestamp"
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    MEDIA_TYPE = "wrong_media_type"
+    UNAUTHORIZED = "unauthorized"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import AsyncIterator
 from importlib import resources
 from string import Template
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
 
 from exporter import __version__
-from exporter.exposition import Exposition
+from exporter.batch import NotJson
+from exporter.errors import InvalidBatch
+from exporter.exposition import Exposition, accepted
+from exporter.live import Hub
+from exporter.push import Receiver
+from exporter.sockets import Sockets
 from exporter.stats import SharedStats
 
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+_EVENT_STREAM: Final = "text/event-stream"
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self';"
+        " frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+_STATIC: Final = {"/style.css": "text/css", "/app.js": "text/javascript"}
 
 
 class _Json(Response):
@@ -33,17 +45,19 @@ class _Json(Response):
         return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def create_app(store: SharedStats, registry: CollectorRegistry, telemetry_path: str = "/metrics") -> Starlette:
+def create_app(
+    store: SharedStats,
+    registry: CollectorRegistry,
+    hub: Hub,
+    receiver: Receiver,
+    telemetry_path: str = "/metrics",
+) -> Starlette:
     """Make the ASGI application over a store and a registry whose families are served beside the store's own.
 
-    The store's families need not be registered there. Raises ``ValueError`` if another store's are.
+    The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed.
+    Raises ``ValueError`` if another store's families are in ``registry``.
     """
-    exposition = Exposition(store, registry)
-    static = resources.files("exporter") / "static"
-    page = Template((static / "index.html").read_text(encoding="utf-8")).substitute(
-        version=html.escape(__version__), telemetry_path=html.escape(telemetry_path)
-    )
-    style = (static / "style.css").read_text(encoding="utf-8")
+    exposition = Exposition(store, registry, hub.numbers)
 
     # Plain functions run in a pool of threads: however long a scrape takes, the event loop goes on.
     def metrics(request: Request) -> Response:
@@ -56,14 +70,16 @@ def create_app(store: SharedStats, registry: CollectorRegistry, telemetry_path: 
         # Through the headers, for a media type given as such would have its character set written twice.
         return Response(scrape.body, headers=headers | {"Content-Type": scrape.content_type})
 
-    def stats(_: Request) -> Response:
-        return _Json(store.get_all_stats(), headers={"Vary": "Accept", "Cache-Control": "no-store"})
+    async def stats(request: Request) -> Response:
+        headers = {"Vary": "Accept", "Cache-Control": "no-store"}
+        if request.method == "GET" and accepted(request.headers.get("accept", "")).get(_EVENT_STREAM, 0) > 0:
+            # Some proxies gather a response before they pass it on; this header asks them not to.
+            headers |= {"X-Accel-Buffering": "no"}
+            return StreamingResponse(_events(hub, request), media_type=_EVENT_STREAM, headers=headers)
+        return _Json(await run_in_threadpool(store.get_all_stats), headers=headers)
 
-    async def index(_: Request) -> Response:
-        return HTMLResponse(page, headers=_PAGE_HEADERS)
-
-    async def stylesheet(_: Request) -> Response:
-        return Response(style, media_type="text/css", headers=_PAGE_HEADERS)
+    async def push(request: Request) -> Response:
+        return _Json(await receiver.receive(request), headers={"Cache-Control": "no-store"})
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("clipper-exporter is healthy.\n")
@@ -75,19 +91,54 @@ def create_app(store: SharedStats, registry: CollectorRegistry, telemetry_path: 
         routes=[
             Route(telemetry_path, metrics),
             Route("/api/stats", stats),
-            Route("/", index),
-            Route("/style.css", stylesheet),
+            Route("/api/stats", push, methods=["POST"]),
+            Mount("/socket.io", Sockets(hub).app),
+            *_pages(telemetry_path),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
         ],
-        exception_handlers={HTTPException: _refused, Exception: _failed},
+        exception_handlers={HTTPException: _refused, InvalidBatch: _invalid, Exception: _failed},
     )
+
+
+def _pages(telemetry_path: str) -> list[Route]:
+    static = resources.files("exporter") / "static"
+    page = Template((static / "index.html").read_text(encoding="utf-8")).substitute(
+        version=html.escape(__version__), telemetry_path=html.escape(telemetry_path)
+    )
+
+    def route(path: str, content: str, media_type: str) -> Route:
+        async def answer(_: Request) -> Response:
+            return Response(content, media_type=media_type, headers=_PAGE_HEADERS)
+
+        return Route(path, answer)
+
+    files = [(path, (static / path[1:]).read_text(encoding="utf-8"), kind) for path, kind in _STATIC.items()]
+    return [route(*each) for each in [("/", page, "text/html"), *files]]
+
+
+async def _events(hub: Hub, request: Request) -> AsyncIterator[bytes]:
+    """The lines of an event stream: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    # An id is the store and its version: after a restart it means nothing, and the client gets everything anew.
+    instance, _, version = request.headers.get("last-event-id", "").partition(":")
+    known = int(version) if instance == hub.store.instance and version.isdecimal() and len(version) < 19 else None
+    async for push in hub.stream(known):
+        if push is None:
+            yield b": still here\n\n"
+        else:
+            yield f"id: {hub.store.instance}:{push.version}\nevent: {push.event}\ndata: {push.data}\n\n".encode()
 
 
 async def _refused(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)  # noqa: S101 - Starlette calls this for no other
     details = [f"{request.method} {request.url.path}"]
     return _Json({"error": problem.detail, "details": details}, problem.status_code, headers=problem.headers)
+
+
+async def _invalid(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, InvalidBatch)  # noqa: S101 - Starlette calls this for no other
+    status = 400 if isinstance(problem, NotJson) else 422
+    return _Json({"error": "nothing was applied", "details": problem.mistakes}, status)
 
 
 async def _failed(_: Request, problem: Exception) -> Response:

@@ -19,7 +19,7 @@ import exporter
 from exporter import SharedStats
 from exporter.collector import ClipperCollector
 from exporter.metrics import FAMILIES
-from exporter.server import Server
+from exporter.server import Server, listen
 from exporter.settings import Address
 from tests.clock import FakeClock
 
@@ -36,6 +36,11 @@ clipper_exporter_updates_rejected_total{{reason="invalid_recording"}} 0.0
 clipper_exporter_updates_rejected_total{{reason="invalid_details"}} 0.0
 clipper_exporter_updates_rejected_total{{reason="too_many_streamers"}} 0.0
 clipper_exporter_updates_rejected_total{{reason="too_many_trigger_types"}} 0.0
+clipper_exporter_updates_rejected_total{{reason="invalid_timestamp"}} 0.0
+clipper_exporter_updates_rejected_total{{reason="malformed"}} 0.0
+clipper_exporter_updates_rejected_total{{reason="too_large"}} 0.0
+clipper_exporter_updates_rejected_total{{reason="wrong_media_type"}} 0.0
+clipper_exporter_updates_rejected_total{{reason="unauthorized"}} 0.0
 """
 
 
@@ -213,7 +218,8 @@ class TestOtherWaysToServe:
         assert 'clipper_viewers{streamer="xQc"} 45000.0\n' in path.read_text()
 
     def test_asgi(self, registry: CollectorRegistry) -> None:
-        with Server(prometheus_client.make_asgi_app(registry), Address("127.0.0.1", 0)) as server:
+        address = Address("127.0.0.1", 0)
+        with Server(prometheus_client.make_asgi_app(registry), listen(address), address) as server:
             text = requests.get(f"{server.url}/metrics", timeout=10).text
         assert 'clipper_viewers{streamer="xQc"} 45000.0\n' in text
 

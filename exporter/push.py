@@ -1,0 +1,105 @@
+"""Receiving pushes: who may, how much at once, and what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from exporter.batch import parse
+from exporter.errors import InvalidBatch
+from exporter.stats import SharedStats
+from exporter.validation import Reason
+
+BODY_BYTES: Final = 4 * 1024 * 1024  # a batch of ten thousand streamers is a fourth of it
+BODY_SECONDS: Final = 10.0  # that a body may take to arrive
+_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+@dataclass(frozen=True, slots=True)
+class PushPolicy:
+    """Who may push: who has ``token``; without one everybody if ``local``, which is listening on a loopback address."""
+
+    token: str | None = None
+    local: bool = False
+
+    def check(self, request: Request) -> None:
+        """Raise the ``HTTPException`` that whoever may not push is answered with."""
+        if self.token is not None:
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self.token.encode()):
+                raise HTTPException(
+                    401, "expected the header Authorization: Bearer with the token", {"WWW-Authenticate": "Bearer"}
+                )
+        elif not self.local:
+            raise HTTPException(403, "pushing needs a token where other machines may connect: see --push.token-file")
+        elif _host(request) not in _THIS_MACHINE:
+            # A page of another site may have its own name lead here, and is then no longer of another origin.
+            raise HTTPException(403, "pushing without a token needs localhost, 127.0.0.1 or [::1] as the host")
+
+
+def _host(request: Request) -> str:
+    host = request.headers.get("host", "").lower()
+    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+
+
+class Receiver:
+    """Applies the bodies of ``POST /api/stats`` to a store."""
+
+    def __init__(self, store: SharedStats, policy: PushPolicy, body_bytes: int = BODY_BYTES) -> None:
+        self._store = store
+        self._policy = policy
+        self._body_bytes = body_bytes
+
+    async def receive(self, request: Request) -> dict[str, Any]:
+        """Apply a request's body whole and return the answer, or apply nothing.
+
+        Raises ``HTTPException`` for a request that is not let in and :class:`~exporter.errors.InvalidBatch` for a body
+        that is no batch.
+        """
+        try:
+            self._policy.check(request)
+        except HTTPException:
+            self._store.reject(Reason.UNAUTHORIZED)
+            raise
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json" or request.headers.get("content-encoding", "identity") != "identity":
+            self._store.reject(Reason.MEDIA_TYPE)
+            raise HTTPException(415, "expected Content-Type: application/json, and no Content-Encoding")
+        body = await self._body(request)
+        # Large bodies take long to decode; other requests go on meanwhile.
+        applied, duplicates = await run_in_threadpool(self._apply, body)
+        return {"applied": applied, "duplicates": duplicates, "instance": self._store.instance}
+
+    async def _body(self, request: Request) -> bytes:
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                if int(request.headers.get("content-length", "0")) <= self._body_bytes:
+                    async for chunk in request.stream():
+                        body += chunk
+                        if len(body) > self._body_bytes:
+                            break
+                    else:
+                        return bytes(body)
+        except TimeoutError:
+            self._store.reject(Reason.MALFORMED)
+            raise HTTPException(408, f"expected the whole body within {BODY_SECONDS:.0f} s") from None
+        except ClientDisconnect:
+            self._store.reject(Reason.MALFORMED)
+            raise HTTPException(400, "the connection ended before the body") from None
+        self._store.reject(Reason.TOO_LARGE)
+        raise HTTPException(413, f"expected a body of at most {self._body_bytes} bytes")
+
+    def _apply(self, body: bytes) -> tuple[int, int]:
+        try:
+            data = parse(body)
+        except InvalidBatch as problem:
+            self._store.reject(problem.reason)
+            raise
+        return self._store.apply(data)
