@@ -6,7 +6,6 @@ import argparse
 import math
 import signal
 import tempfile
-import threading
 from pathlib import Path
 
 from tooling import environment, servers
@@ -45,11 +44,11 @@ def main() -> int:
 def run(prometheus: Path | None, seconds: float | None) -> int:
     """Run the demo with the program ``prometheus``, if there is one; return the exit status that ``--help`` tells."""
     # Needs what the environment holds, which main has only just made sure of.
-    from tooling.session import Session, Stopped  # noqa: PLC0415
+    from tooling.session import Session, Stopped, StopRequest  # noqa: PLC0415
 
-    stop = threading.Event()
+    stop = StopRequest()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: setattr(stop, "made", True))
     with (
         tempfile.TemporaryDirectory(prefix="clipper-exporter-demo-") as folder,
         Session(Path(folder), stop) as session,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
@@ -25,6 +25,17 @@ RIGHT_WITHIN: Final = 15.0  # three scrape intervals of prometheus.yml
 _POLL: Final = 0.5
 
 
+@dataclass(slots=True)
+class StopRequest:
+    """Whether the demo was asked to end.
+
+    A plain attribute, because signal handlers write it: an ``Event`` has a lock, which the code that a handler
+    interrupts may hold, and then nothing goes on.
+    """
+
+    made: bool = False
+
+
 class Stopped(Exception):
     """The demo was asked to end, by Ctrl-C or SIGTERM."""
 
@@ -32,10 +43,10 @@ class Stopped(Exception):
 class Session:
     """The demo's servers, all in ``folder``, from the first that starts until the context is left.
 
-    ``stop`` is what signals set; every wait here ends when it does.
+    ``stop`` is what signals set; every wait here ends soon after.
     """
 
-    def __init__(self, folder: Path, stop: threading.Event) -> None:
+    def __init__(self, folder: Path, stop: StopRequest) -> None:
         self._folder = folder
         self._stop = stop
         self._processes: list[Process] = []
@@ -77,7 +88,7 @@ class Session:
         verdict: Verdict | None = None
         while True:
             now = time.monotonic()
-            over = self._stop.is_set() or (seconds is not None and now - begun >= seconds)
+            over = self._stop.made or (seconds is not None and now - begun >= seconds)
             rows = self._read(stats)
             if over or now - drawn >= every:
                 drawn = now
@@ -87,7 +98,7 @@ class Session:
                 screen.draw([*table.lines(rows), *self._footer(verdict)])
             if over:
                 break
-            self._stop.wait(_POLL)
+            time.sleep(_POLL)
         if verdict is None or now - last_right > RIGHT_WITHIN:
             return verdict
         return Verdict(True, verdict.text)
@@ -140,8 +151,9 @@ class Session:
                 raise ToolingError(
                     f"{what}: not there after {READY_WITHIN:g} s; {last.server.name} wrote:\n{last.last_lines()}"
                 )
-            if self._stop.wait(_POLL / 5):
+            if self._stop.made:
                 raise Stopped
+            time.sleep(_POLL / 5)
 
 
 def _answers(prometheus: PromQL, stats: readings.Stats) -> tuple[list[table.Row], Verdict]:
