@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = given.pop("command")
     try:
         settings = Settings.read(given, os.environ)
+        token = settings.push_token()
     except SettingsError as problem:
         for mistake in problem.mistakes:
             print(f"clipper-exporter: {mistake}", file=sys.stderr)
@@ -62,14 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in unknown_variables(os.environ):
         logger.warning("environment variable %s is not known: is it misspelt?", name)
     try:
-        _run(command, settings)
+        _run(command, settings, token)
     except ExporterError as problem:
         logger.error("%s", problem)  # noqa: TRY400 - a message for a person, who is not helped by a traceback
         return 1
     return 0
 
 
-def _run(command: str, settings: Settings) -> None:
+def _run(command: str, settings: Settings, token: str | None) -> None:
     # Imported late: --help and --version answer without loading a web server.
     from exporter.server import serve  # noqa: PLC0415
 
@@ -88,8 +89,17 @@ def _run(command: str, settings: Settings) -> None:
 
         feeds = demo_feeds(store, seed=settings.demo_seed, start=time.time(), speed=settings.demo_speed)
     listen = settings.listen_address
-    with serve(listen.port, listen.host, stats=store, telemetry_path=settings.telemetry_path) as server:
+    with serve(
+        listen.port,
+        listen.host,
+        stats=store,
+        telemetry_path=settings.telemetry_path,
+        push_token=token,
+        body_bytes=settings.max_body_bytes,
+        links={"Prometheus": settings.prometheus_url, "Grafana": settings.grafana_url},
+    ) as server:
         logger.info("clipper-exporter %s listens on %s", __version__, server.url)
+        logger.info("pushing: %s", server.who_may_push)
         logger.info("metrics: %s%s", server.url, settings.telemetry_path)
         # In short waits: the feeds are played from here, and a signal may come just before a wait.
         while not received:
@@ -128,6 +138,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add(command: argparse.ArgumentParser, option: Option) -> None:
-    text = f"{option.help} Default: {option.default}. ({option.variable})"
+    text = f"{option.help} Default: {option.default or 'none'}. ({option.variable})"
     # The destination is the flag itself: what was given goes to Settings as it was typed.
     command.add_argument(option.flag, dest=option.flag, metavar=option.metavar, help=text.replace("%", "%%"))

@@ -28,6 +28,11 @@ class PushPolicy:
     token: str | None = None
     local: bool = False
 
+    def __str__(self) -> str:
+        if self.token is not None:
+            return "with the token"
+        return "from this machine, for there is no token" if self.local else "refused, for there is no token"
+
     def check(self, request: Request) -> None:
         """Raise the ``HTTPException`` that whoever may not push is answered with."""
         if self.token is not None:

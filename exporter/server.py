@@ -8,6 +8,7 @@ import ipaddress
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Self
 
 import uvicorn
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp
 
 from exporter.errors import ListenError
 from exporter.live import Hub
-from exporter.push import PushPolicy, Receiver
+from exporter.push import BODY_BYTES, PushPolicy, Receiver
 from exporter.settings import Address
 from exporter.stats import SharedStats
 from exporter.web import create_app
@@ -35,6 +36,7 @@ class Server:
         """
         self._socket = listener
         self._hub = hub
+        self.who_may_push = ""
         self.port: int = self._socket.getsockname()[1]
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address.host, address.host)  # noqa: S104
         self.url = f"http://{Address(host.strip('[]'), self.port)}"
@@ -104,13 +106,16 @@ def serve(
     registry: CollectorRegistry = REGISTRY,
     telemetry_path: str = "/metrics",
     push_token: str | None = None,
+    body_bytes: int = BODY_BYTES,
+    links: Mapping[str, str] | None = None,
 ) -> Server:
     """Serve a store's numbers in a background thread, so that Prometheus can scrape them.
 
     ``port`` 0 takes a free one: read it from the ``url`` of what is returned. ``stats`` is the process's own shared
     store unless another is given; ``registry`` holds the families served beside it, by default prometheus_client's
     own, with its process and Python metrics. Who pushes over HTTP needs ``push_token``; without one it is accepted on
-    loopback addresses only. Raises :class:`~exporter.errors.ListenError` if the address cannot be listened on.
+    loopback addresses only, and at most ``body_bytes`` at once. ``links`` are addresses that the page leads to, by what
+    is there. Raises :class:`~exporter.errors.ListenError` if the address cannot be listened on.
     """
     store = SharedStats() if stats is None else stats
     hub = Hub(store)
@@ -118,11 +123,15 @@ def serve(
     listener = listen(where)
     policy = PushPolicy(push_token, local=ipaddress.ip_address(listener.getsockname()[0]).is_loopback)
     try:
-        app = create_app(store, registry, hub, Receiver(store, policy), telemetry_path)
+        app = create_app(
+            store, registry, hub, Receiver(store, policy, body_bytes), telemetry_path=telemetry_path, links=links
+        )
     except BaseException:
         listener.close()
         raise
-    return Server(app, listener, where, hub)
+    server = Server(app, listener, where, hub)
+    server.who_may_push = str(policy)
+    return server
 
 
 def listen(address: Address) -> socket.socket:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
+from pathlib import Path
 from typing import Any, Final
 
 from exporter import logs
@@ -46,6 +47,12 @@ def _address(text: str) -> Address:
 def _path(text: str) -> str:
     if not re.fullmatch(r"/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]", text) or re.match(r"/(-|api|socket\.io)(/|$)", text):
         raise ValueError("a path such as /metrics, and not under /-, /api or /socket.io, which are taken")
+    return text
+
+
+def _url(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s\"'<>]+", text):
+        raise ValueError("an address that begins with http:// or https://")
     return text
 
 
@@ -176,6 +183,22 @@ class Settings:
     max_details_bytes: int = _setting(
         Option("--limit.details-bytes", str(_LIMITS.details_bytes), "N", "Size of a trigger's details as JSON.", _count)
     )
+    push_token_file: str = _setting(
+        Option(
+            "--push.token-file",
+            "",
+            "FILE",
+            "File with the token that whoever pushes must give; without one only this machine may push.",
+            str,
+        )
+    )
+    max_body_bytes: int = _setting(
+        Option("--limit.body-bytes", str(4 * 1024 * 1024), "N", "Size of the body of one push.", _count)
+    )
+    prometheus_url: str = _setting(
+        Option("--web.prometheus-url", "", "URL", "Where the page's link to Prometheus leads.", _url)
+    )
+    grafana_url: str = _setting(Option("--web.grafana-url", "", "URL", "Where the page's link to Grafana leads.", _url))
     log_level: str = _setting(
         Option("--log.level", "info", "LEVEL", f"Lowest level to log: {', '.join(logs.LEVELS)}.", _one_of(*logs.LEVELS))
     )
@@ -208,6 +231,18 @@ class Settings:
             "stale_after": self.stale_after,
             "time_zone": self.time_zone,
         }
+
+    def push_token(self) -> str | None:
+        """Read the token from its file, if one is named; raises :class:`~exporter.errors.SettingsError`."""
+        if not self.push_token_file:
+            return None
+        try:
+            token = Path(self.push_token_file).read_text(encoding="ascii").strip()
+        except (OSError, ValueError) as problem:
+            raise SettingsError([f"--push.token-file: expected a file of ASCII text ({problem})"]) from None
+        if not token or not token.isprintable() or " " in token:
+            raise SettingsError(["--push.token-file: expected one word in the file"])
+        return token
 
     @classmethod
     def read(cls, flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:

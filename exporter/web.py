@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from importlib import resources
 from string import Template
 from typing import Any, Final
@@ -50,11 +50,14 @@ def create_app(
     registry: CollectorRegistry,
     hub: Hub,
     receiver: Receiver,
+    *,
     telemetry_path: str = "/metrics",
+    links: Mapping[str, str] | None = None,
 ) -> Starlette:
     """Make the ASGI application over a store and a registry whose families are served beside the store's own.
 
-    The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed.
+    The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed,
+    ``links`` are addresses that the page leads to, by what is there.
     Raises ``ValueError`` if another store's families are in ``registry``.
     """
     exposition = Exposition(store, registry, hub.numbers)
@@ -93,7 +96,7 @@ def create_app(
             Route("/api/stats", stats),
             Route("/api/stats", push, methods=["POST"]),
             Mount("/socket.io", Sockets(hub).app),
-            *_pages(telemetry_path),
+            *_pages(telemetry_path, links or {}),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
         ],
@@ -101,10 +104,14 @@ def create_app(
     )
 
 
-def _pages(telemetry_path: str) -> list[Route]:
+def _pages(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
     static = resources.files("exporter") / "static"
     page = Template((static / "index.html").read_text(encoding="utf-8")).substitute(
-        version=html.escape(__version__), telemetry_path=html.escape(telemetry_path)
+        version=html.escape(__version__),
+        telemetry_path=html.escape(telemetry_path),
+        links="".join(
+            f'<li><a href="{html.escape(url)}">{html.escape(name)}</a></li>\n' for name, url in links.items() if url
+        ),
     )
 
     def route(path: str, content: str, media_type: str) -> Route:

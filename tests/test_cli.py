@@ -87,7 +87,7 @@ def test_help_names_every_flag_with_its_variable_and_default(command: str) -> No
             assert told not in text
         else:
             assert told in text
-            assert f"{option.help} Default: {option.default}. ({option.variable})" in text
+            assert f"{option.help} Default: {option.default or 'none'}. ({option.variable})" in text
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ def flag_table() -> str:
     lines = ["| flag | default | meaning |", "|---|---|---|"]
     for option in options().values():
         meaning = option.help.rstrip(".") + (" (`demo` only)" if option.demo_only else "")
-        lines.append(f"| `{option.flag}` | `{option.default}` | {meaning} |")
+        default = f"`{option.default}`" if option.default else "none"
+        lines.append(f"| `{option.flag}` | {default} | {meaning} |")
     return "\n".join(lines)
 
 

@@ -128,6 +128,8 @@ def test_a_value_of_every_option_comes_from_its_variable() -> None:
         "--stats.time-zone": "UTC",
         "--limit.name-length": "99",
         "--log.level": "warn",
+        "--web.prometheus-url": "http://prometheus:9090",
+        "--web.grafana-url": "https://grafana/",
         "--log.format": "json",
     }
     for field, option in options().items():
