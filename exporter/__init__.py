@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+from exporter.emit import emit_stats_update
 from exporter.errors import InvalidUpdate
-from exporter.live import emit_stats_update
 from exporter.settings import STRICT, Settings
 from exporter.stats import SharedStats
 

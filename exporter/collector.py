@@ -46,23 +46,34 @@ class ClipperCollector(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """The families without their samples, so that registering never scrapes."""
-        return [_empty(family) for family in FAMILIES]
+        return [empty(family) for family in FAMILIES]
 
     def collect(self) -> Iterator[Metric]:
         """The families with their samples; the store is copied first and never locked while they are built."""
         rows = self.store.rows()
+        for family in FAMILIES:
+            if family.source == "store":
+                metric = empty(family)
+                for values, value in _store_samples(family, rows):
+                    metric.add_metric(values, value)
+                yield metric
+        yield from self.collect_own()
+
+    def collect_own(self) -> Iterator[Metric]:
+        """The families about the exporter itself, which come last."""
         own: dict[str, Any] = dict(_BUILD)
         for numbers in self._own_numbers:
             own.update(numbers())
         for family in FAMILIES:
-            metric = _empty(family)
-            samples = _store_samples(family, rows) if family.source == "store" else _own_samples(family, own)
-            for values, value in samples:
-                metric.add_metric(values, value)
-            yield metric
+            if family.source == "self":
+                metric = empty(family)
+                for values, value in _own_samples(family, own):
+                    metric.add_metric(values, value)
+                yield metric
 
 
-def _empty(family: Family) -> GaugeMetricFamily | CounterMetricFamily:
+def empty(family: Family) -> GaugeMetricFamily | CounterMetricFamily:
+    """A family without samples."""
     return _KINDS[family.type](family.name, family.help, labels=family.labels)
 
 

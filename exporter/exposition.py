@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,11 +15,14 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from exporter.collector import ClipperCollector, OwnNumbers
+from exporter.collector import ClipperCollector, OwnNumbers, empty
+from exporter.lines import FAMILIES_HELD, StoreLines
 from exporter.logs import RateLimited
 from exporter.stats import SharedStats
 
 logger = logging.getLogger(__name__)
+
+Encoder = Callable[[Collector], bytes]
 
 _END: Final = b"# EOF\n"  # of an OpenMetrics exposition, and only there
 
@@ -56,6 +59,8 @@ class Exposition:
         self._duration: float | None = None
         self._size: int | None = None
         self._ours = ClipperCollector(store, self._numbers, *own_numbers)
+        self._own = _Own(self._ours)
+        self._lines = StoreLines(store)
         if any(isinstance(other, ClipperCollector) and other.store is not store for other in _collectors(registry)):
             raise ValueError("registry: expected one without the clipper_* families of another store")
 
@@ -73,7 +78,8 @@ class Exposition:
         encoder, content_type = _encoder(accept)
         others = _collectors(self._registry, names)
         parts = [self._render(other, encoder, names) for other in others if not isinstance(other, ClipperCollector)]
-        parts.append(self._render(self._ours, encoder, names))
+        parts += self._render_ours(encoder, names) if _keeps_names(content_type) else []
+        parts.append(self._render(self._own if _keeps_names(content_type) else self._ours, encoder, names))
         if content_type.startswith("application/openmetrics-text"):
             parts = [part.removesuffix(_END) for part in parts] + [_END]
         text = b"".join(parts)
@@ -85,7 +91,13 @@ class Exposition:
             self._size = len(text)
         return Scrape(body, content_type, gzipped)
 
-    def _render(self, collector: Collector, encoder: Callable[[Collector], bytes], names: Collection[str]) -> bytes:
+    def _render_ours(self, encoder: Encoder, names: Collection[str]) -> Iterator[bytes]:
+        for family, texts in zip(FAMILIES_HELD, self._lines.texts(), strict=True):
+            if not names or (family.name in names and any(texts)):
+                yield encoder(_Collected([empty(family)])).removesuffix(_END)
+                yield from texts
+
+    def _render(self, collector: Collector, encoder: Encoder, names: Collection[str]) -> bytes:
         try:
             metrics = list(collector.collect())
             return encoder(_Collected(_only(metrics, names) if names else metrics))
@@ -105,6 +117,21 @@ class _Collected(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._metrics
+
+
+class _Own(Collector):
+    """The part of our collector that is not kept rendered."""
+
+    def __init__(self, ours: ClipperCollector) -> None:
+        self._ours = ours
+
+    def collect(self) -> Iterable[Metric]:
+        return self._ours.collect_own()
+
+
+def _keeps_names(content_type: str) -> bool:
+    # Under the other schemes even a name without a dot may change: https://prometheus.io/docs/instrumenting/escaping_schemes/
+    return not content_type.endswith(("escaping=dots", "escaping=values"))
 
 
 def _collectors(registry: CollectorRegistry, names: Collection[str] = ()) -> list[Collector]:
@@ -131,7 +158,7 @@ def _only(metrics: Iterable[Metric], names: Collection[str]) -> Iterable[Metric]
             yield restricted
 
 
-def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+def _encoder(accept: str) -> tuple[Encoder, str]:
     try:
         return choose_encoder(accept)
     except (ValueError, TypeError):  # a version that is no version

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from exporter.emit import on_emit
 from exporter.stats import SharedStats
 
 INTERVAL: Final = 0.25  # seconds between pushes: four a second, which eyes take for live
@@ -128,7 +128,7 @@ class Hub:
                         yield None
 
     async def _follow(self) -> None:
-        stop_emitting = _on_emit(lambda: self._call(self._hurry.set))
+        stop_emitting = on_emit(lambda: self._call(self._hurry.set))
         beat = time.monotonic()
         try:
             while True:
@@ -195,26 +195,3 @@ async def _first(*events: asyncio.Event, seconds: float) -> None:
 
 def _json(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-_lock = threading.Lock()
-_emits: list[Callable[[], None]] = []
-
-
-def emit_stats_update() -> None:
-    """Push to live subscribers now, from any thread; without any, do nothing."""
-    with _lock:
-        emits = tuple(_emits)
-    for emit in emits:
-        emit()
-
-
-def _on_emit(emit: Callable[[], None]) -> Callable[[], None]:
-    with _lock:
-        _emits.append(emit)
-
-    def end() -> None:
-        with _lock:
-            _emits.remove(emit)
-
-    return end

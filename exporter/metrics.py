@@ -69,7 +69,7 @@ LAST_UPDATE: Final = Family(
     "Unix time of the newest update of any kind, in whole seconds.",
     (STREAMER,),
     "store",
-    "last_update",
+    "updated",
 )
 BUILD_INFO: Final = Family(
     "clipper_exporter_build_info",

@@ -11,7 +11,8 @@ class Row:
     """One streamer's numbers; ``None`` is "never reported".
 
     ``triggers`` and ``last_triggers`` are replaced, never changed: rows can share them and readers can keep them. The
-    versions are the store's at the newest change: ``version`` of anything, the others of one gauge.
+    versions are the store's at the newest change: ``version`` of anything, the others of one gauge. ``updated`` is the
+    Unix time of that, in whole seconds so that its sample changes at most once a second.
     """
 
     __slots__ = (
@@ -37,7 +38,7 @@ class Row:
         self.triggers = triggers
         self.last_triggers = last_triggers
         self.clips = 0
-        self.updated = 0.0
+        self.updated = 0
         self.version = self.viewers_version = self.velocity_version = self.recording_version = 0
 
 
@@ -45,7 +46,7 @@ class RowCopy(NamedTuple):
     """One streamer's numbers as they were at one moment; ``None`` is "never reported".
 
     ``triggers`` counts by type, ``last_triggers`` holds Unix times by type, ``updated`` is the Unix time of the newest
-    update, ``version`` the store's version at that update.
+    update in whole seconds, ``version`` the store's version at that update.
     """
 
     streamer: str
@@ -55,13 +56,8 @@ class RowCopy(NamedTuple):
     triggers: Mapping[str, int]
     last_triggers: Mapping[str, float]
     clips: int
-    updated: float
+    updated: int
     version: int
-
-    @property
-    def last_update(self) -> int:
-        """Unix time of the newest update in whole seconds, so that its sample changes at most once a second."""
-        return int(self.updated)
 
 
 _values = attrgetter(*RowCopy._fields)

@@ -41,6 +41,8 @@ class State:
         self.history = TriggerHistory()
         self.clips_today = DailyCounts(time_zone, limits.streamers, now)
         self.version = 0
+        self.membership = 0
+        """Rises whenever ``rows`` gains or loses one."""
         self.expired = 0
         self.last_updated = now
         self.waiting: list[Callable[[], None]] = []
@@ -64,14 +66,15 @@ class State:
                 expected = f"one of the {self._limits.streamers} streamers held, which is the limit"
                 raise InvalidUpdate("streamer", name, expected, Reason.STREAMERS)
             row = self.rows[name] = Row(name, self._zeros, self._never)
+            self.membership += 1
             if self._stale_after:
-                self._next_expiry = min(self._next_expiry, self._expiry(now))
+                self._next_expiry = min(self._next_expiry, self._expiry(int(now)))
         return row
 
     def touch(self, row: Row, now: float) -> int:
         """Note that a row has changed, and return the version of that."""
         row.version = version = self._changed(now)
-        row.updated = now
+        row.updated = int(now)
         return version
 
     def _changed(self, now: float) -> int:
@@ -163,6 +166,7 @@ class State:
         row = self.rows.pop(name, None)
         if row is None:
             return False
+        self.membership += 1
         for kind in row.triggers.keys() - self._zeros.keys():
             self._others[kind] -= 1
             if not self._others[kind]:  # nobody has it any more: it makes room for another
@@ -173,6 +177,7 @@ class State:
     def reset(self, now: float) -> None:
         """Forget every streamer, trigger and clip."""
         self.rows.clear()
+        self.membership += 1
         self._others.clear()
         self.history.clear()
         self.clips_today.clear()
@@ -186,9 +191,9 @@ class State:
         if self.clips_today.turn(now):
             self._log.cut(self._changed(now))
 
-    def _expiry(self, updated: float) -> float:
+    def _expiry(self, updated: int) -> float:
         # At whole seconds: however many streamers fall silent, the rows are searched at most once a second.
-        return int(updated) + 1 + self._stale_after
+        return updated + 1 + self._stale_after
 
     def _expire(self, now: float) -> None:
         stale = [name for name, row in self.rows.items() if now >= self._expiry(row.updated)]

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import tzinfo
-from typing import Any, ClassVar, Final, TypedDict
+from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
 from exporter import validation
 from exporter.batch import read
@@ -22,6 +22,8 @@ from exporter.state import State
 from exporter.validation import Limits, Reason
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TRIGGER_TYPES: Final = ("viewer_spike", "chat_velocity", "keyword", "emote_flood")
 STALE_AFTER: Final = 300.0
@@ -121,7 +123,7 @@ class SharedStats:
     def update_velocity(self, streamer: str, velocity: float) -> None:
         """Set a streamer's chat velocity in messages per minute: a finite number of at least 0."""
         try:
-            if type(velocity) is not float or not 0 <= velocity < _BIG:
+            if type(velocity) is not float or not 0 < velocity < _BIG:
                 velocity = validation.number("chat_velocity", velocity)
             with self._lock:
                 now = self._clock()
@@ -265,6 +267,22 @@ class SharedStats:
         with self._lock:
             self._settle()
             return copies(self._state.rows.values())
+
+    def held(self, membership: int) -> tuple[int, list[Row]]:
+        """The rows held, in the order first seen, with a number that changes whenever they are others.
+
+        If that number is still ``membership``, no rows are returned. The rows are the store's own: their ``version``
+        may be read at any time, all else through :meth:`values`.
+        """
+        with self._lock:
+            self._settle()
+            now = self._state.membership
+            return now, [] if now == membership else list(self._state.rows.values())
+
+    def values(self, rows: Iterable[Row], read: Callable[[Row], T]) -> list[T]:
+        """What ``read`` gives for each of ``rows``, all of one moment; writers wait for it, so it must be quick."""
+        with self._lock:
+            return list(map(read, rows))
 
     def own_numbers(self) -> dict[str, Any]:
         """The store's numbers about itself, by the ``field`` of the families that show them."""

@@ -81,7 +81,7 @@ def number(field: str, value: object) -> int | float:
         fits = False
     if not fits:
         raise InvalidUpdate(field, value, expected, Reason.NUMBER)
-    return plain
+    return plain + 0  # what makes of -0.0, which is no less than 0 and would be shown with its sign, a 0.0
 
 
 def recording(field: str, value: object) -> bool:
