@@ -22,7 +22,7 @@ class State:
     """Every streamer's row in the order first seen, the newest triggers, today's clips, and the version of it all.
 
     ``declared`` are the trigger types whose counters start at 0; ``stale_after`` is in seconds, 0 for never; ``now`` is
-    Unix time, here and in every method, which expects it not to fall but is not harmed if it does. :meth:`row` and
+    Unix time, here and in every method, which expects it not to fall but is not harmed if it does. :meth:`touch` and
     :meth:`check_type` refuse by raising :class:`~exporter.errors.InvalidUpdate`; nothing else refuses anything.
     """
 
@@ -48,16 +48,24 @@ class State:
         self.waiting: list[Callable[[], None]] = []
         """Called, and forgotten, at the next change."""
 
-    def row(self, streamer: object, now: float) -> Row:
-        """The streamer's row, a new one if there is none; refuses what is no name and one streamer too many."""
+    def touch(self, streamer: object, now: float) -> Row:
+        """The streamer's row, a new one if there is none, as changed now: its version is the one of this change.
+
+        Refuses what is no name and one streamer too many.
+        """
         if now >= self._next_expiry:
             self._expire(now)
         # Looking up anything but plain text might fail (a list), or find a row by an equality of its own.
-        if type(streamer) is str:
-            row = self.rows.get(streamer)
-            if row is not None:
-                return row
-        return self._admit(validation.name("streamer", streamer, self._limits), now)
+        row = self.rows.get(streamer) if type(streamer) is str else None
+        if row is None:
+            row = self._admit(validation.name("streamer", streamer, self._limits), now)
+        # Every update passes here: all is spelt out, for calls are most of what an update costs.
+        self.version = row.version = self.version + 1
+        self.last_updated = now
+        row.updated = int(now)
+        if self.waiting:
+            self._wake()
+        return row
 
     def _admit(self, name: str, now: float) -> Row:
         row = self.rows.get(name)
@@ -71,20 +79,17 @@ class State:
                 self._next_expiry = min(self._next_expiry, self._expiry(int(now)))
         return row
 
-    def touch(self, row: Row, now: float) -> int:
-        """Note that a row has changed, and return the version of that."""
-        row.version = version = self._changed(now)
-        row.updated = int(now)
-        return version
-
     def _changed(self, now: float) -> int:
         self.version += 1
         self.last_updated = now
         if self.waiting:
-            waiting, self.waiting = self.waiting, []
-            for wake in waiting:
-                wake()
+            self._wake()
         return self.version
+
+    def _wake(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for wake in waiting:
+            wake()
 
     def check_type(self, kind: str) -> None:
         """Refuse one trigger type too many."""
@@ -94,8 +99,9 @@ class State:
             expected = f"one of the {self._limits.trigger_types} trigger types known, which is the limit"
             raise InvalidUpdate("trigger_type", kind, expected, Reason.TRIGGER_TYPES)
 
-    def trigger(self, row: Row, kind: str, details: str, now: float, at: float | None = None) -> None:
+    def trigger(self, streamer: object, kind: str, details: str, now: float, at: float | None = None) -> None:
         """Count a trigger of a type that was checked; ``details`` are JSON, ``at`` its time if that is not ``now``."""
+        row = self.touch(streamer, now)
         if kind not in row.triggers:
             self._others[kind] += 1
         row.triggers = {**row.triggers, kind: row.triggers.get(kind, 0) + 1}
@@ -104,14 +110,15 @@ class State:
         row.last_triggers = {**row.last_triggers, kind: newest}
         trigger = Trigger(row.streamer, kind, now if at is None else at, details)
         self.history.add(trigger)
-        self._log.trigger(self.touch(row, now), trigger)
+        self._log.trigger(row.version, trigger)
 
-    def clip(self, row: Row, now: float) -> None:
+    def clip(self, streamer: object, now: float) -> None:
         """Count a clip."""
         self.settle(now)
+        row = self.touch(streamer, now)
         row.clips += 1
         self.clips_today.increment(row.streamer, self.rows)
-        self._log.clip(self.touch(row, now), row.streamer)
+        self._log.clip(row.version, row.streamer)
 
     def apply(self, batch: Batch, now: float) -> tuple[int, int]:
         """Apply a batch whole, or refuse it and change nothing; returns how many updates it held, and known ids."""
@@ -133,18 +140,18 @@ class State:
         for name in batch.cleared:
             self.drop(name, now)
         for name, count in batch.viewer_counts.items():
-            row = self.row(name, now)
-            row.viewers, row.viewers_version = count, self.touch(row, now)
+            row = self.touch(name, now)
+            row.viewers, row.viewers_version = count, row.version
         for name, velocity in batch.chat_velocities.items():
-            row = self.row(name, now)
-            row.velocity, row.velocity_version = velocity, self.touch(row, now)
+            row = self.touch(name, now)
+            row.velocity, row.velocity_version = velocity, row.version
         for name, recording in batch.recording_status.items():
-            row = self.row(name, now)
-            row.recording, row.recording_version = recording, self.touch(row, now)
+            row = self.touch(name, now)
+            row.recording, row.recording_version = recording, row.version
         for each in triggers:
-            self.trigger(self.row(each.streamer, now), each.type, each.details, now, each.at)
+            self.trigger(each.streamer, each.type, each.details, now, each.at)
         for name in clips:
-            self.clip(self.row(name, now), now)
+            self.clip(name, now)
         applied = len(batch.cleared) + len(gauges) + len(triggers) + len(clips)
         return applied, len(batch.triggers) + len(batch.clips) - len(triggers) - len(clips)
 

@@ -96,7 +96,7 @@ class SharedStats:
         self._lock = threading.RLock()
         self.instance = os.urandom(8).hex()
         """Differs for every store that starts empty: whoever pushes gauges must send them again when it changes."""
-        self._updates = {"local": 0, "http": 0}
+        self._local_updates = self._http_updates = 0
         self._rejected = {reason.value: 0 for reason in Reason}
 
     @staticmethod
@@ -113,10 +113,10 @@ class SharedStats:
             if type(count) is not int or not 0 <= count < _BIG:
                 count = validation.number("viewers", count)
             with self._lock:
-                now = self._clock()
-                row = self._state.row(streamer, now)
+                row = self._state.touch(streamer, self._clock())
                 row.viewers = count
-                row.viewers_version = self._accept(row, now)
+                row.viewers_version = row.version
+                self._local_updates += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -126,10 +126,10 @@ class SharedStats:
             if type(velocity) is not float or not 0 < velocity < _BIG:
                 velocity = validation.number("chat_velocity", velocity)
             with self._lock:
-                now = self._clock()
-                row = self._state.row(streamer, now)
+                row = self._state.touch(streamer, self._clock())
                 row.velocity = velocity
-                row.velocity_version = self._accept(row, now)
+                row.velocity_version = row.version
+                self._local_updates += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -138,10 +138,10 @@ class SharedStats:
         try:
             is_recording = validation.recording("recording", is_recording)
             with self._lock:
-                now = self._clock()
-                row = self._state.row(streamer, now)
+                row = self._state.touch(streamer, self._clock())
                 row.recording = is_recording
-                row.recording_version = self._accept(row, now)
+                row.recording_version = row.version
+                self._local_updates += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -153,8 +153,8 @@ class SharedStats:
             with self._lock:
                 now = self._clock()
                 self._state.check_type(kind)
-                self._state.trigger(self._state.row(streamer, now), kind, text, now)
-                self._updates["local"] += 1
+                self._state.trigger(streamer, kind, text, now)
+                self._local_updates += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -163,8 +163,8 @@ class SharedStats:
         try:
             with self._lock:
                 now = self._clock()
-                self._state.clip(self._state.row(streamer, now), now)
-                self._updates["local"] += 1
+                self._state.clip(streamer, now)
+                self._local_updates += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -174,7 +174,7 @@ class SharedStats:
             name = validation.name("streamer", streamer, self._limits)
             with self._lock:
                 if self._state.drop(name, self._clock()):
-                    self._updates["local"] += 1
+                    self._local_updates += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -193,7 +193,7 @@ class SharedStats:
             batch = read(data, self._limits, self._clock())
             with self._lock:
                 applied, duplicates = self._state.apply(batch, self._clock())
-                self._updates["http"] += applied
+                self._http_updates += applied
         except InvalidBatch as problem:
             self.reject(problem.reason)
             raise
@@ -292,7 +292,7 @@ class SharedStats:
                 "streamers": len(self._state.rows),
                 "streamers_limit": self._limits.streamers,
                 "streamers_expired": self._state.expired,
-                "updates": self._updates.copy(),
+                "updates": {"local": self._local_updates, "http": self._http_updates},
                 "rejected": self._rejected.copy(),
             }
 
@@ -306,11 +306,6 @@ class SharedStats:
         """Have ``wake`` called once, at the next change, by the thread that makes it: be quick, and do not raise."""
         with self._lock:
             self._state.waiting.append(wake)
-
-    def _accept(self, row: Row, now: float) -> int:
-        """Note an accepted update, and return its version; with the lock held."""
-        self._updates["local"] += 1
-        return self._state.touch(row, now)
 
     def _settle(self) -> None:
         """Let time do its work before a reader looks; with the lock held."""
