@@ -1,7 +1,8 @@
 """Alertmanager's configuration with the channels whose secrets are set.
 
-Alertmanager does not read the environment, and 0.25 reads few secrets from files, so the channels are written into a copy
-of ``alertmanager.yml``. Needs nothing but Python. With no secret set, the copy is as complete and as silent as the original.
+Alertmanager does not read the environment, and 0.25 reads few secrets from files, so the channels are written into a
+copy of ``alertmanager.yml``. Needs nothing but Python. With no secret set, the copy is as complete and as silent as the
+original.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def render(environment: Mapping[str, str], base: Path = BASE) -> str:
     for severity in SEVERITIES:
         # JSON is YAML.
         lines = [
-            f"    {channel.key}: [{json.dumps(channel.configure(values) | {'send_resolved': _tells_ends(channel, severity)})}]\n"
+            f"    {channel.key}: [{json.dumps(_configuration(channel, values, severity))}]\n"
             for channel in channels
             if SEVERITIES.index(severity) >= SEVERITIES.index(_minimum(channel, values))
         ]
@@ -125,9 +126,10 @@ def render(environment: Mapping[str, str], base: Path = BASE) -> str:
     return text
 
 
-def _tells_ends(channel: Channel, severity: str) -> bool:
-    """Programs are told when anything is over; people are not, for what was only for their information."""
-    return channel.name == "WEBHOOK" or severity != "info"
+def _configuration(channel: Channel, values: Values, severity: str) -> dict[str, object]:
+    # Programs are told when anything is over; people are not, for what was only for their information.
+    tells_ends = channel.name == "WEBHOOK" or severity != "info"
+    return channel.configure(values) | {"send_resolved": tells_ends}
 
 
 def _minimum(channel: Channel, values: Values) -> str:
@@ -162,9 +164,11 @@ def _check(channel: Channel, values: Values, mistakes: list[str]) -> None:
         for name in channel.required
         if not values.get(name)
     )
-    for name in channel.variables:
-        if name.endswith("_URL") and values.get(name) and not _is_url(values[name]):
-            mistakes.append(f"{PREFIX}{name}: expected a URL like https://host/path, got something else")
+    mistakes.extend(
+        f"{PREFIX}{name}: expected a URL like https://host/path, got something else"
+        for name in channel.variables
+        if name.endswith("_URL") and values.get(name) and not _is_url(values[name])
+    )
     severity = _minimum(channel, values)
     if severity not in SEVERITIES:
         mistakes.append(f"{PREFIX}{channel.name}_SEVERITY: expected one of {', '.join(SEVERITIES)}, got {severity!r}")
@@ -187,8 +191,8 @@ def _write(file: Path, text: str, mode: int) -> None:
     """Write ``file`` whole or not at all, never readable by more than ``mode`` allows."""
     new = file.with_name(f".{file.name}.new")
     new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as output:
-        output.write(text)
+    new.touch(0o600, exist_ok=False)
+    new.write_text(text, encoding="utf-8")
     new.chmod(mode)
     new.replace(file)
 

@@ -1,7 +1,7 @@
 """Recorded streams as input for ``promtool test rules``.
 
-``python -m alerts.recorded [FILE ...] > recorded_test.yml`` writes a test that plays the files (by default the recordings
-that the package ships) and expects no alert about the audience at any evaluation.
+``python -m alerts.recorded [FILE ...] > recorded_test.yml`` writes a test that plays the files (by default the
+recordings that the package ships) and expects no alert about the audience at any evaluation.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from exporter.metrics import VIEWERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from importlib.resources.abc import Traversable
 
 RULES = Path(__file__).with_name("rules.yml")
 SCRAPE_INTERVAL = 5  # seconds; the rules are evaluated at the same pace
@@ -87,7 +88,7 @@ def quiet_test(recordings: Iterable[tuple[str, Sequence[Row]]]) -> dict[str, obj
 
 def named(files: Sequence[str]) -> list[tuple[str, Sequence[Row]]]:
     """The recordings in ``files``, or the ones that the package ships, each with its name. Raises FeedError."""
-    sources = [Path(file) for file in files] or list(bundled())
+    sources: Sequence[Path | Traversable] = [Path(file) for file in files] or bundled()
     return [(Path(source.name).stem, read_recording(source)) for source in sources]
 
 

@@ -17,7 +17,11 @@ def main(arguments: list[str]) -> int:
         return status
     listing = "".join(f"  {name:10}{purpose}\n" for name, purpose in BENCHMARKS.items())
     asked = bool({"-h", "--help"} & set(arguments))
-    print(f"usage: python -m benchmarks NAME [ARGUMENT ...]\n\n{listing}", end="", file=sys.stdout if asked else sys.stderr)
+    print(
+        f"usage: python -m benchmarks NAME [ARGUMENT ...]\n\n{listing}",
+        end="",
+        file=sys.stdout if asked else sys.stderr,
+    )
     return 0 if asked else 2
 
 

@@ -1,7 +1,7 @@
 """What the rules in ``alerts/rules.yml`` make of given series, computed by Prometheus's own engine.
 
-``promtool test rules`` evaluates a rule file over given series, ``for`` and ``keep_firing_for`` included, and prints the
-samples it got wherever they are not what the test expects. Tests that expect nothing therefore print every answer.
+``promtool test rules`` evaluates a rule file over given series, ``for`` and ``keep_firing_for`` included, and prints
+the samples it got wherever they are not what the test expects. Tests that expect nothing therefore print every answer.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def evaluate(
 ) -> list[list[Sample]]:
     """Answer ``queries`` over ``series``, whose values are in promtool's notation at one sample a second.
 
-    ``recorded`` maps the names of more recording rules to their expressions; they are evaluated after the others. Label values must be free of quotes and braces. Raises EvaluationError.
+    ``recorded`` maps the names of more recording rules to their expressions; they are evaluated after the others.
+    Label values must be free of quotes and braces. Raises EvaluationError.
     """
     test = {
         "rule_files": [str(RULES), "recorded.yml"],

@@ -132,7 +132,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks raids", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("files", nargs="*", metavar="CSV", help="recordings (seconds,viewers); default: the package's own")
+    parser.add_argument(
+        "files", nargs="*", metavar="CSV", help="recordings (seconds,viewers); default: the package's own"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw one raid as SVG or PNG (needs matplotlib)")
     options = parser.parse_args(arguments)
     try:
@@ -149,12 +151,15 @@ def main(arguments: list[str]) -> int:
         }
         alarms = measure(promtool, quiet)
         print(f"False alarms on {len(recordings)} recordings at {SCRAPE_INTERVAL} phases: {len(alarms)}")
-        ramped = measure(promtool, {name: samples for name, samples in ramps.family()})
+        ramped = measure(promtool, dict(ramps.family()))
         print(f"False alarms on {len(dict(ramps.family()))} ramps: {len(ramped)} {sorted(ramped)}")
         if options.plot is not None:
-            from benchmarks.raids_plot import draw
+            from benchmarks.raids_plot import draw  # noqa: PLC0415 (needs matplotlib, which nothing else does)
 
             draw(promtool, recordings, options.plot)
+    except ModuleNotFoundError as error:
+        print(f"--plot: {error}; pip install '.[benchmarks]'", file=sys.stderr)
+        return 2
     except (FeedError, ToolingError, EvaluationError) as error:
         print(error, file=sys.stderr)
         return 2

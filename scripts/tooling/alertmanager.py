@@ -14,7 +14,6 @@ _BUILT_FOR: Final = b"/usr/share/prometheus/alertmanager"
 _RELOCATED: Final = b".////share/prometheus/alertmanager"
 
 
-
 def server(program: Path, configuration: Path, data: Path, url: str) -> Server:
     """Return Alertmanager on the file ``configuration``, alone, listening at ``url``; ``data`` is a folder of its own.
 

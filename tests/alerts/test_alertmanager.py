@@ -82,7 +82,10 @@ def test_alerts_go_to_the_receiver_of_their_severity(amtool: Path, labels: dict[
 def test_an_unpacked_build_is_started_from_a_copy(alertmanager_program: Path, tmp_path: Path) -> None:
     server = alertmanager.server(alertmanager_program, tmp_path / "a.yml", tmp_path / "data", "http://127.0.0.1:1")
     result = subprocess.run(
-        [*server.command[: next(i for i, word in enumerate(server.command) if word.startswith("--config"))], "--version"],
+        [
+            *server.command[: next(i for i, word in enumerate(server.command) if word.startswith("--config"))],
+            "--version",
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -74,8 +74,10 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
         ),
         (
             {"CLIPPER_ALERTS_EMAIL_TO": "me@example.org"},
-            "CLIPPER_ALERTS_EMAIL_FROM: expected a value, because another EMAIL setting has one; got none\n"
-            "CLIPPER_ALERTS_EMAIL_SMARTHOST: expected a value, because another EMAIL setting has one; got none",
+            (
+                "CLIPPER_ALERTS_EMAIL_FROM: expected a value, because another EMAIL setting has one; got none\n"
+                "CLIPPER_ALERTS_EMAIL_SMARTHOST: expected a value, because another EMAIL setting has one; got none"
+            ),
         ),
         (
             EMAIL | {"CLIPPER_ALERTS_EMAIL_SMARTHOST": "smtp.example.org"},
@@ -87,8 +89,10 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
         ),
         (
             DISCORD | {"CLIPPER_ALERTS_DISCORD_WEBHOOK_URL_FILE": "/dev/null"},
-            "CLIPPER_ALERTS_DISCORD_WEBHOOK_URL: set twice, also as CLIPPER_ALERTS_DISCORD_WEBHOOK_URL_FILE; "
-            "set one of them",
+            (
+                "CLIPPER_ALERTS_DISCORD_WEBHOOK_URL: set twice, also as CLIPPER_ALERTS_DISCORD_WEBHOOK_URL_FILE; "
+                "set one of them"
+            ),
         ),
     ],
 )
@@ -100,7 +104,9 @@ def test_mistakes_are_told_without_secrets(environment: dict[str, str], message:
 
 
 def test_a_misspelt_setting_is_refused() -> None:
-    with pytest.raises(receivers.ReceiversError, match=r"^CLIPPER_ALERTS_DISCORD_URL: no such setting; there are DISCORD_"):
+    with pytest.raises(
+        receivers.ReceiversError, match=r"^CLIPPER_ALERTS_DISCORD_URL: no such setting; there are DISCORD_"
+    ):
         receivers.render({"CLIPPER_ALERTS_DISCORD_URL": "https://example.org/"})
 
 
