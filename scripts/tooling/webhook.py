@@ -55,8 +55,14 @@ class Webhook:
             return [
                 message
                 for message in self._messages
-                if status in {None, message.status} and group.items() <= message.payload["groupLabels"].items()
+                if (status is None or message.status == status)
+                and group.items() <= message.payload.get("groupLabels", {}).items()
             ]
+
+    def wait_for(self, deadline: float, **group: str) -> Message:
+        """Return the first message whose group has these labels; raise ``TimeoutError`` after ``deadline`` seconds."""
+        self.wait_until(lambda: bool(self.messages(**group)), deadline)
+        return self.messages(**group)[0]
 
     def wait_until(self, condition: Callable[[], bool], deadline: float) -> None:
         """Return when ``condition``, asked after each message, holds; raise ``TimeoutError`` after ``deadline`` s."""
