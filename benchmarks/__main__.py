@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
 BENCHMARKS = {
     "raids": "how fast the alert rules catch raids on recorded streams, and what they raise without one",
@@ -26,4 +27,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # has what finds promtool
     sys.exit(main(sys.argv[1:]))

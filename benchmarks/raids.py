@@ -13,6 +13,7 @@ import statistics
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from alerts.recorded import SCRAPE_INTERVAL, named, notation, scraped, viewers_series
@@ -27,6 +28,7 @@ SIZES = (0.25, 0.5, 1.0, 3.0)
 ARRIVALS = (0, 30, 60)  # seconds until all of the raid is there; 0 is a step
 HELD = 300  # seconds
 FIRST_MINUTE = 2
+LEFT = 30  # seconds that a recording goes on for after its last raid's minute begins
 SMALLEST = 500  # viewers
 ALERT = 'ALERTS{alertname="ClipperViewerSpike", severity="info", alertstate="firing"}'
 
@@ -63,12 +65,18 @@ class Outcome:
     whole: bool
 
 
+def is_large(rows: Sequence[Row]) -> bool:
+    """Whether raids on this recording are to be caught, whatever moment they come at."""
+    return min(row.viewers for row in rows) > SMALLEST
+
+
 def raids(recordings: Iterable[tuple[str, Sequence[Row]]], arrival: int) -> Iterator[tuple[Raid, Sequence[Row]]]:
     """Every raid of the measurement, with the recording that it joins."""
     for name, rows in recordings:
-        if max(row.viewers for row in rows) <= SMALLEST:
+        if not is_large(rows):
             continue
-        for minute in range(FIRST_MINUTE, (rows[-1].seconds - rows[0].seconds) // 60 + 1):
+        length = rows[-1].seconds - rows[0].seconds
+        for minute in range(FIRST_MINUTE, (length - LEFT) // 60 + 1):
             start = minute * 60 + minute % SCRAPE_INTERVAL
             for size in SIZES:
                 # All phases for a step; one is enough to see the shape of the others.
@@ -78,6 +86,8 @@ def raids(recordings: Iterable[tuple[str, Sequence[Row]]], arrival: int) -> Iter
 
 def measure(promtool: Path, series: Mapping[str, Sequence[tuple[int, float]]]) -> dict[str, tuple[float, float, int]]:
     """For each of the named series that raises a spike: when it first and last fires, and at how many evaluations."""
+    if not series:
+        return {}
     last = max(samples[-1][0] for samples in series.values()) + SCRAPE_INTERVAL
     first, final, count = (
         {sample.labels["streamer"]: sample.value for sample in answer}
@@ -137,10 +147,14 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw one raid as SVG or PNG (needs matplotlib)")
     options = parser.parse_args(arguments)
+    if options.plot is not None and find_spec("matplotlib") is None:
+        parser.error("--plot needs matplotlib: pip install '.[benchmarks]'")
     try:
         recordings = named(options.files)
         promtool = servers.fetch("promtool")
         missed = 0
+        if not any(is_large(rows) for _, rows in recordings):
+            print(f"no recording stays above {SMALLEST} viewers: no raids")
         for arrival in ARRIVALS:
             print(f"Raids that arrive within {arrival} s:" if arrival else "Raids that arrive at once:")
             results = outcomes(promtool, recordings, arrival)
@@ -153,13 +167,10 @@ def main(arguments: list[str]) -> int:
         print(f"False alarms on {len(recordings)} recordings at {SCRAPE_INTERVAL} phases: {len(alarms)}")
         ramped = measure(promtool, dict(ramps.family()))
         print(f"False alarms on {len(dict(ramps.family()))} ramps: {len(ramped)} {sorted(ramped)}")
-        if options.plot is not None:
+        if options.plot is not None and any(is_large(rows) for _, rows in recordings):
             from benchmarks.raids_plot import draw  # noqa: PLC0415 (needs matplotlib, which nothing else does)
 
             draw(promtool, recordings, options.plot)
-    except ModuleNotFoundError as error:
-        print(f"--plot: {error}; pip install '.[benchmarks]'", file=sys.stderr)
-        return 2
     except (FeedError, ToolingError, EvaluationError) as error:
         print(error, file=sys.stderr)
         return 2

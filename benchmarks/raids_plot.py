@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 
 from alerts.recorded import SCRAPE_INTERVAL, notation, viewers_series
 from benchmarks.evaluation import Query, evaluate
-from benchmarks.raids import Raid
+from benchmarks.raids import Raid, is_large
 from exporter.feeds.recorded import Row
 
 SIZE = 0.5
@@ -24,8 +24,14 @@ ALERT = 'ALERTS{alertname="ClipperViewerSpike", severity="info", alertstate="fir
 
 
 def draw(promtool: Path, recordings: Sequence[tuple[str, Sequence[Row]]], file: Path) -> None:
-    """Draw a raid in the middle of the longest recording of enough viewers into ``file``. Raises EvaluationError."""
-    name, rows = max(recordings, key=lambda recording: (recording[1][0].viewers > 500, recording[1][-1].seconds))
+    """Draw a raid in the middle of the longest large recording (there must be one) into ``file``.
+
+    Raises EvaluationError.
+    """
+    name, rows = max(
+        (recording for recording in recordings if is_large(recording[1])),
+        key=lambda recording: recording[1][-1].seconds,
+    )
     start = (rows[-1].seconds - rows[0].seconds) // 2
     raid = Raid(name, start, SIZE)
     moments = range(max(0, start - BEFORE), min(start + AFTER, rows[-1].seconds), SCRAPE_INTERVAL)
@@ -46,7 +52,8 @@ def draw(promtool: Path, recordings: Sequence[tuple[str, Sequence[Row]]], file: 
     for label, style in zip(LINES, ("-", "--", ":"), strict=True):
         axes.plot(*zip(*drawn[label], strict=True), style, drawstyle="steps-post", label=label)
     firing = [moment for moment, _ in drawn["alert"]]
-    axes.axvspan(firing[0], firing[-1] + SCRAPE_INTERVAL, alpha=0.15, label=f"alert fires after {firing[0]} s")
+    if firing:
+        axes.axvspan(firing[0], firing[-1] + SCRAPE_INTERVAL, alpha=0.15, label=f"alert fires after {firing[0]} s")
     axes.set(title=f"{name}, raid of {SIZE:+.0%} held for 5 minutes", xlabel="seconds since the raid", ylabel="viewers")
     axes.set_ylim(bottom=0)
     axes.legend(loc="lower right")
