@@ -17,10 +17,11 @@ _RELOCATED: Final = b".////share/prometheus/alertmanager"
 def server(program: Path, configuration: Path, data: Path, url: str) -> Server:
     """Return Alertmanager on the file ``configuration``, alone, listening at ``url``; ``data`` is a folder of its own.
 
-    Raises ``ToolingError`` if an unpacked build cannot be made to run where it is.
+    A build that has to be relocated is copied to beside ``data``. Raises ``ToolingError`` if it cannot be made to run
+    where it is.
     """
     command = [
-        *_command(program),
+        *_command(program, data.with_name(f"{data.name}.relocated")),
         f"--config.file={configuration.absolute()}",
         f"--storage.path={data.absolute()}",
         f"--web.listen-address={url.removeprefix('http://')}",
@@ -29,16 +30,14 @@ def server(program: Path, configuration: Path, data: Path, url: str) -> Server:
     return Server("alertmanager", command, f"{url}/-/ready")
 
 
-def _command(program: Path) -> list[str]:
+def _command(program: Path, relocated: Path) -> list[str]:
     """Return how ``program`` is started: a relocated copy, if it is a build of Debian's that is not installed."""
     tree = program.resolve().parents[1]
     unpacked = tree != Path("/usr") and (tree / "share/prometheus/alertmanager/default.tmpl").is_file()
     if not unpacked:
         return [str(program)]
-    relocated = program.with_name(f"{program.name}.relocated")
-    if not relocated.exists():
-        _relocate(program, relocated)
-    return ["env", f"--chdir={tree}", str(relocated)]
+    _relocate(program, relocated)
+    return ["env", f"--chdir={tree}", str(relocated.absolute())]
 
 
 def _relocate(program: Path, relocated: Path) -> None:
@@ -46,9 +45,7 @@ def _relocate(program: Path, relocated: Path) -> None:
         content = program.read_bytes()
         if _BUILT_FOR not in content:
             raise ToolingError(f"{program}: expected a build that reads {_BUILT_FOR.decode()}, found none")
-        new = relocated.with_name(f"{relocated.name}.new")
-        new.write_bytes(content.replace(_BUILT_FOR, _RELOCATED))
-        new.chmod(0o755)
-        new.replace(relocated)
+        relocated.write_bytes(content.replace(_BUILT_FOR, _RELOCATED))
+        relocated.chmod(0o755)
     except OSError as error:
         raise ToolingError(f"cannot make a copy of {program} that runs where it is: {error}") from error
