@@ -1,1 +1,1 @@
-"""Measurements, side by side with what there was before."""
+"""Measurements that anyone can repeat: ``python -m benchmarks NAME --help``."""

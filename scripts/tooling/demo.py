@@ -13,11 +13,12 @@ from tooling.checkout import ToolingError, say
 
 _DESCRIPTION = """\
 Run clipper-exporter on four recorded and eight simulated streams, let Prometheus scrape it, and show what Prometheus
-then answers: a table, read back through PromQL every few seconds.
+then answers: a table, read back through PromQL every few seconds. In the third minute a raid comes: an alert fires, and
+Alertmanager delivers it to the demo, which shows both.
 
-The first run makes a virtual environment in .venv and gets Prometheus from Debian into .tools; neither needs root, and
-nothing else changes. Where Prometheus cannot be had, the demo says how to get it and reads the table from the
-exporter itself. All addresses are on 127.0.0.1, on free ports; Prometheus's data is in a temporary folder.
+The first run makes a virtual environment in .venv and gets Prometheus and Alertmanager from Debian into .tools; neither
+needs root, and nothing else changes. Where Prometheus cannot be had, the demo says how to get it and reads the table
+from the exporter itself. All addresses are on 127.0.0.1, on free ports; Prometheus's data is in a temporary folder.
 """
 _EPILOGUE = """\
 Prometheus has answered right if one of its last three scrapes succeeded and held exactly the streamers and viewers that
@@ -29,8 +30,9 @@ exit status:
   2  the command line is wrong
 
 environment:
-  CLIPPER_PROMETHEUS  the Prometheus program to use
-  NO_COLOR            if set, no bold heading
+  CLIPPER_PROMETHEUS    the Prometheus program to use
+  CLIPPER_ALERTMANAGER  the Alertmanager program to use
+  NO_COLOR              if set, no bold heading
 """
 
 
@@ -38,11 +40,13 @@ def main() -> int:
     """Run the demo as the command line says; return the exit status."""
     options = _parser().parse_args()
     environment.enter("demo")
-    return run(_prometheus(), options.seconds)
+    prometheus = _program("prometheus", "Prometheus: the table comes from the exporter's own /api/stats")
+    alertmanager = prometheus and _program("prometheus-alertmanager", "Alertmanager: no alert is delivered")
+    return run(prometheus, options.seconds, alertmanager)
 
 
-def run(prometheus: Path | None, seconds: float | None) -> int:
-    """Run the demo with the program ``prometheus``, if there is one; return the exit status that ``--help`` tells."""
+def run(prometheus: Path | None, seconds: float | None, alertmanager: Path | None = None) -> int:
+    """Run the demo with the programs that there are; return the exit status that ``--help`` tells."""
     # Needs what the environment holds, which main has only just made sure of.
     from tooling.session import Session, Stopped, StopRequest  # noqa: PLC0415
 
@@ -54,7 +58,7 @@ def run(prometheus: Path | None, seconds: float | None) -> int:
         Session(Path(folder), stop) as session,
     ):
         try:
-            session.start(prometheus)
+            session.start(prometheus, alertmanager)
             verdict = session.show(seconds)
         except Stopped:
             verdict = None
@@ -67,14 +71,15 @@ def run(prometheus: Path | None, seconds: float | None) -> int:
     return 0 if verdict.right else 1
 
 
-def _prometheus() -> Path | None:
-    found = servers.find("prometheus")  # raises, and ends the demo, if a person chose one that is not there
+def _program(name: str, without: str) -> Path | None:
+    """Return where the program is, got from Debian if need be; without it, say what goes ``without`` it, and None."""
+    found = servers.find(name)  # raises, and ends the demo, if a person chose one that is not there
     if found is not None:
         return found
     try:
-        return servers.fetch("prometheus")
+        return servers.fetch(name)
     except ToolingError as error:
-        say(f"{error}\ngoing on without Prometheus: the table comes from the exporter's own /api/stats")
+        say(f"{error}\ngoing on without {without}")
         return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,15 +15,17 @@ from typing import Final, Self
 
 import requests
 
-from tooling import native, readings, servers, table
+from tooling import alertmanager, native, news, readings, servers, table
 from tooling.agreement import Verdict
 from tooling.checkout import ROOT, ToolingError, say
 from tooling.processes import Process, Server, free_port
 from tooling.promql import PromQL, QueryError
 from tooling.screen import Screen
+from tooling.webhook import Webhook, running_webhook
 
 READY_WITHIN: Final = 60.0
 RIGHT_WITHIN: Final = 15.0  # three scrape intervals of prometheus.yml
+SEED: Final = 11  # a raid in the third minute, the first in which the alert rules can tell one
 _POLL: Final = 0.5
 
 
@@ -53,6 +57,7 @@ class Session:
         self._stack = ExitStack()
         self.exporter_url: Final = f"http://127.0.0.1:{free_port()}"
         self.prometheus: PromQL | None = None
+        self._webhook: Webhook | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -60,16 +65,23 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def start(self, prometheus: Path | None) -> None:
-        """Start the exporter, and the program ``prometheus`` if there is one; return when both are ready.
+    def start(self, prometheus: Path | None, alertmanager_program: Path | None) -> None:
+        """Start the exporter, and the programs that there are; return when all are ready.
+
+        Alertmanager hears of nothing without Prometheus, so it is not started without it.
 
         Raises ``ToolingError`` if one of them dies or is not ready in time, ``Stopped`` if the demo is to end.
         """
         self._run(_exporter(self.exporter_url))
         if prometheus is None:
             return
+        alertmanager_url = None
+        if alertmanager_program is not None:
+            alertmanager_url = f"http://127.0.0.1:{free_port()}"
+            self._webhook = self._stack.enter_context(running_webhook())
+            self._run(_alertmanager(alertmanager_program, alertmanager_url, self._webhook.url, self._folder))
         url = f"http://127.0.0.1:{free_port()}"
-        self._run(_prometheus(prometheus, url, self.exporter_url, self._folder))
+        self._run(_prometheus(prometheus, url, self.exporter_url, alertmanager_url, self._folder))
         self.prometheus = PromQL(url)
 
     def show(self, seconds: float | None) -> Verdict | None:
@@ -120,7 +132,15 @@ class Session:
         if self.prometheus is not None:
             urls += f"  Prometheus {self.prometheus.url}/"
         text = "read from the exporter's /api/stats, without Prometheus" if verdict is None else verdict.text
-        return ["", f"{datetime.now().astimezone():%H:%M:%S}  {text}", f"{urls}  (Ctrl-C ends the demo)"]
+        return ["", f"{datetime.now().astimezone():%H:%M:%S}  {text}", f"{urls}  (Ctrl-C ends the demo)", *self._news()]
+
+    def _news(self) -> list[str]:
+        if self.prometheus is None or self._webhook is None:
+            return []
+        try:
+            return news.lines(self.prometheus, self._webhook.messages())
+        except QueryError as error:
+            return [str(error)]
 
     def _run(self, server: Server) -> None:
         log = self._folder / f"{server.name}.log"
@@ -166,15 +186,27 @@ def _answers(prometheus: PromQL, stats: readings.Stats) -> tuple[list[table.Row]
 
 def _exporter(url: str) -> Server:
     address = url.removeprefix("http://")
-    command = [sys.executable, "-P", "-m", "exporter", "demo", f"--web.listen-address={address}"]
+    command = [sys.executable, "-P", "-m", "exporter", "demo", f"--web.listen-address={address}", f"--demo.seed={SEED}"]
     return Server("clipper-exporter", command, f"{url}/-/ready")
 
 
-def _prometheus(program: Path, url: str, exporter_url: str, folder: Path) -> Server:
+def _alertmanager(program: Path, url: str, webhook_url: str, folder: Path) -> Server:
+    """Return Alertmanager as it is shipped, telling nobody but the demo."""
+    configuration = folder / "alertmanager.yml"
+    own = {name: value for name, value in os.environ.items() if not name.startswith("CLIPPER_ALERTS_")}
+    subprocess.run(
+        [sys.executable, str(ROOT / "alerts/receivers.py"), f"--output={configuration}"],
+        env=own | {"CLIPPER_ALERTS_WEBHOOK_URL": webhook_url},
+        check=True,
+    )
+    return alertmanager.server(program, configuration, folder / "alertmanager", url)
+
+
+def _prometheus(program: Path, url: str, exporter_url: str, alertmanager_url: str | None, folder: Path) -> Server:
     local = {
         native.EXPORTER: exporter_url.removeprefix("http://"),
         native.PROMETHEUS: url.removeprefix("http://"),
-        native.ALERTMANAGER: None,
+        native.ALERTMANAGER: alertmanager_url and alertmanager_url.removeprefix("http://"),
     }
     configuration = folder / "prometheus.yml"
     text = native.CONFIGURATION.read_text(encoding="utf-8")

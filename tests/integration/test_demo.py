@@ -37,14 +37,16 @@ os.execv({program!r}, sys.argv)
 
 
 @contextmanager
-def demo(tmp_path: Path, prometheus: Path | None, seconds: float | None) -> Iterator[subprocess.Popen[str]]:
+def demo(
+    tmp_path: Path, prometheus: Path | None, seconds: float | None, alertmanager: Path | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Run the demo; its output goes to ``tmp_path/output``, its temporary files to ``tmp_path/tmp``."""
-    program = "None" if prometheus is None else f"Path({str(prometheus)!r})"
+    programs = ["None" if program is None else f"Path({str(program)!r})" for program in (prometheus, alertmanager)]
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}", "TMPDIR": str(temporary)}
     with (tmp_path / "output").open("w") as output:
-        command = [sys.executable, "-c", f"{RUN}launch(lambda: run({program}, {seconds}))"]
+        command = [sys.executable, "-c", f"{RUN}launch(lambda: run({programs[0]}, {seconds}, {programs[1]}))"]
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True)
         try:
             yield process
@@ -84,6 +86,14 @@ def test_ends_by_itself_when_prometheus_answers_right(tmp_path: Path, prometheus
     last_table = output[output.rindex("streamer ") :]
     assert re.search(r"^asmr-night +[\d,]+ ", last_table, re.MULTILINE), output
     assert "right: PromQL agrees with /api/stats: 12 streamers" in last_table
+    assert left_behind(tmp_path) == []
+
+
+def test_alertmanager_runs_with_it(tmp_path: Path, prometheus_program: Path, alertmanager_program: Path) -> None:
+    with demo(tmp_path, prometheus_program, seconds=6, alertmanager=alertmanager_program) as process:
+        output = wait_for_output(tmp_path, r"waiting for alertmanager .* there after[^$]*\nalerts: none fires", process)
+        assert any("alertmanager.yml" in trace for trace in left_behind(tmp_path)), output
+        assert process.wait(120) == 0
     assert left_behind(tmp_path) == []
 
 

@@ -1,0 +1,1 @@
+"""Alerting for the exporter: rules, their test input, and what Alertmanager does with them."""

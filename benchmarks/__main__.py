@@ -1,0 +1,32 @@
+"""``python -m benchmarks NAME [ARGUMENT ...]`` runs one measurement."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+BENCHMARKS = {
+    "exposition": "updates and scrapes, side by side with prometheus_client",
+    "raids": "how fast the alert rules catch raids on recorded streams, and what they raise without one",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the named benchmark's ``main``; the exit status is 2 for a name there is none of."""
+    if arguments and arguments[0] in BENCHMARKS:
+        status: int = import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+        return status
+    listing = "".join(f"  {name:10}{purpose}\n" for name, purpose in BENCHMARKS.items())
+    asked = bool({"-h", "--help"} & set(arguments))
+    print(
+        f"usage: python -m benchmarks NAME [ARGUMENT ...]\n\n{listing}",
+        end="",
+        file=sys.stdout if asked else sys.stderr,
+    )
+    return 0 if asked else 2
+
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # has what finds promtool
+    sys.exit(main(sys.argv[1:]))
