@@ -48,6 +48,8 @@ def _renderer(family: Family) -> Render:
             # Python writes whole numbers as Go does, up to where Go turns to exponents.
             if type(value) is int and value < 1_000_000:
                 return f'{before}{streamer}"}} {value}.0\n'
+            if family.whole:
+                value //= 1
             return f'{before}{streamer}"}} {_number(value)}\n'
 
         return gauge

@@ -12,7 +12,7 @@ class Row:
 
     ``triggers`` and ``last_triggers`` are replaced, never changed: rows can share them and readers can keep them. The
     versions are the store's at the newest change: ``version`` of anything, the others of one gauge. ``updated`` is the
-    Unix time of that, in whole seconds so that its sample changes at most once a second.
+    Unix time of the former.
     """
 
     __slots__ = (
@@ -38,7 +38,7 @@ class Row:
         self.triggers = triggers
         self.last_triggers = last_triggers
         self.clips = 0
-        self.updated = 0
+        self.updated = 0.0
         self.version = self.viewers_version = self.velocity_version = self.recording_version = 0
 
 
@@ -46,7 +46,7 @@ class RowCopy(NamedTuple):
     """One streamer's numbers as they were at one moment; ``None`` is "never reported".
 
     ``triggers`` counts by type, ``last_triggers`` holds Unix times by type, ``updated`` is the Unix time of the newest
-    update in whole seconds, ``version`` the store's version at that update.
+    update, ``version`` the store's version at that update.
     """
 
     streamer: str
@@ -56,7 +56,7 @@ class RowCopy(NamedTuple):
     triggers: Mapping[str, int]
     last_triggers: Mapping[str, float]
     clips: int
-    updated: int
+    updated: float
     version: int
 
 

@@ -44,9 +44,15 @@ class State:
         self.membership = 0
         """Rises whenever ``rows`` gains or loses one."""
         self.expired = 0
+        self._unasked = 0  # changes that time made
         self.last_updated = now
         self.waiting: list[Callable[[], None]] = []
         """Called, and forgotten, at the next change."""
+
+    @property
+    def asked(self) -> int:
+        """How many changes somebody asked for: all but those that time made."""
+        return self.version - self._unasked
 
     def touch(self, streamer: object, now: float) -> Row:
         """The streamer's row, a new one if there is none, as changed now: its version is the one of this change.
@@ -55,14 +61,14 @@ class State:
         """
         if now >= self._next_expiry:
             self._expire(now)
-        # Looking up anything but plain text might fail (a list), or find a row by an equality of its own.
-        row = self.rows.get(streamer) if type(streamer) is str else None
-        if row is None:
+        try:
+            row = self.rows[streamer]  # type: ignore[index]
+        except (KeyError, TypeError):  # not known yet, or not even something that a name can be
             row = self._admit(validation.name("streamer", streamer, self._limits), now)
         # Every update passes here: all is spelt out, for calls are most of what an update costs.
         self.version = row.version = self.version + 1
         self.last_updated = now
-        row.updated = int(now)
+        row.updated = now
         if self.waiting:
             self._wake()
         return row
@@ -76,7 +82,7 @@ class State:
             row = self.rows[name] = Row(name, self._zeros, self._never)
             self.membership += 1
             if self._stale_after:
-                self._next_expiry = min(self._next_expiry, self._expiry(int(now)))
+                self._next_expiry = min(self._next_expiry, self._expiry(now))
         return row
 
     def _changed(self, now: float) -> int:
@@ -196,17 +202,19 @@ class State:
         if now >= self._next_expiry:
             self._expire(now)
         if self.clips_today.turn(now):
+            self._unasked += 1
             self._log.cut(self._changed(now))
 
-    def _expiry(self, updated: int) -> float:
+    def _expiry(self, updated: float) -> float:
         # At whole seconds: however many streamers fall silent, the rows are searched at most once a second.
-        return updated + 1 + self._stale_after
+        return int(updated) + 1 + self._stale_after
 
     def _expire(self, now: float) -> None:
         stale = [name for name, row in self.rows.items() if now >= self._expiry(row.updated)]
         for name in stale:
             self.drop(name, now)
         self.expired += len(stale)
+        self._unasked += len(stale)
         self._next_expiry = min((self._expiry(row.updated) for row in self.rows.values()), default=math.inf)
 
     def changes(self, since: int) -> Changes | None:

@@ -94,9 +94,11 @@ class SharedStats:
         self._log = RateLimited(logger)
         # Reentrant, because a signal handler or a finalizer may report a number while its own thread is in here.
         self._lock = threading.RLock()
+        # A clipper's chat reader comes by thousands of times a minute; this takes half as long as a with statement.
+        self._acquire, self._release = self._lock.acquire, self._lock.release
         self.instance = os.urandom(8).hex()
         """Differs for every store that starts empty: whoever pushes gauges must send them again when it changes."""
-        self._local_updates = self._http_updates = 0
+        self._http_updates = self._http_changes = 0
         self._rejected = {reason.value: 0 for reason in Reason}
 
     @staticmethod
@@ -110,26 +112,31 @@ class SharedStats:
     def update_viewers(self, streamer: str, count: float) -> None:
         """Set a streamer's viewers: a finite number of at least 0."""
         try:
-            if type(count) is not int or not 0 <= count < _BIG:
+            # A whole number, as viewers are, need not be looked at any closer; its class is asked for the fastest way.
+            if count.__class__ is not int or not 0 <= count < _BIG:  # type: ignore[unreachable]
                 count = validation.number("viewers", count)
-            with self._lock:
+            self._acquire()
+            try:
                 row = self._state.touch(streamer, self._clock())
                 row.viewers = count
                 row.viewers_version = row.version
-                self._local_updates += 1
+            finally:
+                self._release()
         except InvalidUpdate as problem:
             self._refuse(problem)
 
     def update_velocity(self, streamer: str, velocity: float) -> None:
         """Set a streamer's chat velocity in messages per minute: a finite number of at least 0."""
         try:
-            if type(velocity) is not float or not 0 < velocity < _BIG:
+            if velocity.__class__ is not float or not 0 < velocity < _BIG:
                 velocity = validation.number("chat_velocity", velocity)
-            with self._lock:
+            self._acquire()
+            try:
                 row = self._state.touch(streamer, self._clock())
                 row.velocity = velocity
                 row.velocity_version = row.version
-                self._local_updates += 1
+            finally:
+                self._release()
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -141,7 +148,6 @@ class SharedStats:
                 row = self._state.touch(streamer, self._clock())
                 row.recording = is_recording
                 row.recording_version = row.version
-                self._local_updates += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -154,7 +160,6 @@ class SharedStats:
                 now = self._clock()
                 self._state.check_type(kind)
                 self._state.trigger(streamer, kind, text, now)
-                self._local_updates += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -164,7 +169,6 @@ class SharedStats:
             with self._lock:
                 now = self._clock()
                 self._state.clip(streamer, now)
-                self._local_updates += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -173,8 +177,7 @@ class SharedStats:
         try:
             name = validation.name("streamer", streamer, self._limits)
             with self._lock:
-                if self._state.drop(name, self._clock()):
-                    self._local_updates += 1
+                self._state.drop(name, self._clock())
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -192,8 +195,10 @@ class SharedStats:
         try:
             batch = read(data, self._limits, self._clock())
             with self._lock:
+                before = self._state.asked
                 applied, duplicates = self._state.apply(batch, self._clock())
                 self._http_updates += applied
+                self._http_changes += self._state.asked - before
         except InvalidBatch as problem:
             self.reject(problem.reason)
             raise
@@ -292,7 +297,7 @@ class SharedStats:
                 "streamers": len(self._state.rows),
                 "streamers_limit": self._limits.streamers,
                 "streamers_expired": self._state.expired,
-                "updates": {"local": self._local_updates, "http": self._http_updates},
+                "updates": {"local": self._state.asked - self._http_changes, "http": self._http_updates},
                 "rejected": self._rejected.copy(),
             }
 
