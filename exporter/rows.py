@@ -10,13 +10,15 @@ from typing import NamedTuple
 class Row:
     """One streamer's numbers; ``None`` is "never reported".
 
-    ``triggers`` and ``last_triggers`` are replaced, never changed: rows can share them and readers can keep them. The
-    versions are the store's at the newest change: ``version`` of anything, the others of one gauge. ``updated`` is the
-    Unix time of the former.
+    ``triggers`` and ``last_triggers`` are replaced, never changed: rows can share them and readers can keep them.
+    ``updated`` is the Unix time of the newest change. The versions are the store's at the newest change: ``version`` of
+    anything, the others of one gauge, or of what events count. A change sets ``version`` first and one of the others
+    last: while none of them equals it, the change is half done.
     """
 
     __slots__ = (
         "clips",
+        "events_version",
         "last_triggers",
         "recording",
         "recording_version",
@@ -39,7 +41,7 @@ class Row:
         self.last_triggers = last_triggers
         self.clips = 0
         self.updated = 0.0
-        self.version = self.viewers_version = self.velocity_version = self.recording_version = 0
+        self.version = self.viewers_version = self.velocity_version = self.recording_version = self.events_version = 0
 
 
 class RowCopy(NamedTuple):

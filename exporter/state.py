@@ -115,6 +115,7 @@ class State:
         newest = now if at is None else max(at, row.last_triggers.get(kind, at))
         row.last_triggers = {**row.last_triggers, kind: newest}
         trigger = Trigger(row.streamer, kind, now if at is None else at, details)
+        row.events_version = row.version
         self.history.add(trigger)
         self._log.trigger(row.version, trigger)
 
@@ -123,6 +124,7 @@ class State:
         self.settle(now)
         row = self.touch(streamer, now)
         row.clips += 1
+        row.events_version = row.version
         self.clips_today.increment(row.streamer, self.rows)
         self._log.clip(row.version, row.streamer)
 

@@ -276,18 +276,18 @@ class SharedStats:
     def held(self, membership: int) -> tuple[int, list[Row]]:
         """The rows held, in the order first seen, with a number that changes whenever they are others.
 
-        If that number is still ``membership``, no rows are returned. The rows are the store's own: their ``version``
-        may be read at any time, all else through :meth:`values`.
+        If that number is still ``membership``, no rows are returned. The rows are the store's own, to be read and
+        never changed; :class:`~exporter.rows.Row` says when one is half changed, and :meth:`locked` reads such a one.
         """
         with self._lock:
             self._settle()
             now = self._state.membership
             return now, [] if now == membership else list(self._state.rows.values())
 
-    def values(self, rows: Iterable[Row], read: Callable[[Row], T]) -> list[T]:
-        """What ``read`` gives for each of ``rows``, all of one moment; writers wait for it, so it must be quick."""
+    def locked(self, read: Callable[[Row], T], row: Row) -> T:
+        """What ``read`` gives for a row that nobody is changing; writers wait for it, so it must be quick."""
         with self._lock:
-            return list(map(read, rows))
+            return read(row)
 
     def own_numbers(self) -> dict[str, Any]:
         """The store's numbers about itself, by the ``field`` of the families that show them."""
