@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -64,12 +63,9 @@ def compose(
     """
     placed = list(_placed(rows))
     marked = [panel.id_val for panel, place in placed if place.marked and panel.id_val is not None]
-    with warnings.catch_warnings():
-        # The SDK announces the next format of dashboards, which Grafana does not provision from files.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        builder = builders.Dashboard(TITLES[uid])
     builder = (
-        builder.uid(uid)
+        builders.Dashboard(TITLES[uid])
+        .uid(uid)
         .description(description)
         .tags(["clipper"])
         .readonly()

@@ -2,8 +2,9 @@
 //
 //   node evaluate.cjs FOLDER    with node_modules, and with package, which is @grafana/prometheus
 //
-// A task is {"kind": "table", "panel", "frames"} or {"kind": "annotations", "annotation", "frames"}; a frame is
-// {"refId", "step", "labels", "times" (ms), "values"}, as the data source's backend answers, one per series.
+// A task is {"kind": "table", "panel", "frames"}, {"kind": "annotations", "annotation", "frames"} or
+// {"kind": "escape", "value", "variable"}; a frame is {"refId", "step", "labels", "times" (ms), "values"}, as the data
+// source's backend answers, one per series.
 "use strict";
 
 const { createRequire } = require("module");
@@ -21,7 +22,8 @@ for (const name of ["localStorage", "Element", "HTMLElement", "Node", "MutationO
   globalThis[name] ??= dom.window[name];
 }
 
-// The data source's code is one package with its editors, which need a browser. None of them is called here.
+// The data source's code is one package with its editors, which need a browser. None of them is called here. What stands in
+// for them is true where a feature toggle is asked for: docker-compose.yml switches on the one that is.
 const nothing = new Proxy(function () {}, { get: (_, name) => (name === Symbol.toPrimitive ? () => "" : nothing) });
 const load = Module._load;
 Module._load = function (request, parent, isMain) {
@@ -34,6 +36,7 @@ Module._load = function (request, parent, isMain) {
 const data = fromModules("@grafana/data");
 const { transformV2 } = require(path.join(folder, "package/dist/cjs/result_transformer.cjs"));
 const { PrometheusAnnotationSupport } = require(path.join(folder, "package/dist/cjs/annotations.cjs"));
+const { interpolateQueryExpr } = require(path.join(folder, "package/dist/cjs/escaping.cjs"));
 const { firstValueFrom } = fromModules("rxjs");
 
 data.standardTransformersRegistry.setInit(() =>
@@ -76,12 +79,16 @@ async function annotations({ annotation, frames }) {
   };
 }
 
+async function escape({ value, variable }) {
+  return interpolateQueryExpr(value, variable);
+}
+
 async function main() {
   let input = "";
   for await (const chunk of process.stdin) {
     input += chunk;
   }
-  const kinds = { table, annotations };
+  const kinds = { table, annotations, escape };
   const results = [];
   for (const task of JSON.parse(input)) {
     results.push(await kinds[task.kind](task));
