@@ -74,7 +74,7 @@ def counted_in_range(family: Family, by: str | None = None, who: str = MANY) -> 
     """How often, in the time range; ``by`` a label or in total.
 
     ``increase()`` extrapolates to the edges of the range. Rounded series by series, it is the whole number that
-    happened, as long as that is not in the hundreds.
+    happened, as long as that is less than one every other scrape.
     """
     total = f"sum by ({by})" if by else "sum"
     return f"{total} ({_once(family, f'round(increase({select(family, who)}[$__range]))')})"
@@ -83,11 +83,12 @@ def counted_in_range(family: Family, by: str | None = None, who: str = MANY) -> 
 def counted_per_step(family: Family, by: str, who: str = MANY) -> str:
     """How often, between one step of the graph and the next, ``by`` a label: the bars add up to what was counted.
 
-    The difference of two steps counts every event once. ``increase()`` over the step would lose those between the last
-    sample before the step and the first one in it; it stands in where the counter began, or began again, in the step.
+    The difference of two steps counts every event once, without the extrapolation of ``increase()``. Where a counter
+    began within the step, or began again, what it has counted since stands in.
     """
     counter = select(family, who)
-    counted = f"{counter} - {counter} offset $__interval >= 0 or round(increase({counter}[$__interval]))"
+    newest = f"last_over_time({counter}[$__interval])"
+    counted = f"{newest} - {counter} offset $__interval >= 0 or {newest} - min_over_time({counter}[$__interval])"
     return f"sum by ({by}) ({_once(family, counted)})"
 
 

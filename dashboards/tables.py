@@ -69,7 +69,7 @@ def streamers() -> table.Panel:
     ratio = f"{queries.recorded(VIEWERS, 'ratio')}"
     columns_by_query = [
         ("Viewers", queries.per_streamer(VIEWERS), properties(unit="locale", decimals=0)),
-        ("× mean", f"max by ({STREAMER}) ({ratio})", properties(unit="none", decimals=2)),
+        ("Over mean", f"max by ({STREAMER}) ({ratio})", properties(unit="none", decimals=2)),
         ("Chat / min", queries.per_streamer(CHAT_VELOCITY), properties(unit="locale", decimals=0)),
         (
             "Recording",

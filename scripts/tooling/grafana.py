@@ -26,7 +26,7 @@ _INTEGRITY: Final = "sha512-v+wO3aBv37iLF5HGQJ4nTbMwbdtbj7A/gOTSkTr9ct23b4XNj2lO
 
 @dataclass(frozen=True, slots=True)
 class GrafanaCode:
-    """Where things are: the program ``node``, and the folder with ``node_modules`` and the data source's ``package``."""
+    """Where things are: the program ``node``, the folder with ``node_modules`` and the data source's ``package``."""
 
     node: Path
     folder: Path

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.dashboards.history import History, history
+from tests.dashboards.live import Live, live
 from tooling import grafana
 from tooling.grafana import GrafanaCode
 
@@ -29,4 +30,11 @@ def grafana_code() -> GrafanaCode:
 def day(prometheus_program: Path, promtool: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     """A simulated day in a real Prometheus."""
     with history(prometheus_program, promtool, tmp_path_factory.mktemp("day")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def minute(prometheus_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A minute of the demo's feed in a real Prometheus."""
+    with live(prometheus_program, tmp_path_factory.mktemp("minute")) as running:
         yield running

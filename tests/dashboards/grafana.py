@@ -110,8 +110,10 @@ def load(uid: str) -> dict[str, Any]:
 
 
 def panel(dashboard: Mapping[str, Any], title: str, kind: str | None = None) -> dict[str, Any]:
-    """The one panel with this title (or one that starts so), of this kind."""
-    [found] = [each for each in dashboard["panels"] if each["title"].startswith(title) and kind in (None, each["type"])]
+    """The one panel with this title, or else that starts so, of this kind."""
+    of_kind = [each for each in dashboard["panels"] if kind in (None, each["type"])]
+    exact = [each for each in of_kind if each["title"] == title]
+    [found] = exact or [each for each in of_kind if each["title"].startswith(title)]
     return dict(found)
 
 

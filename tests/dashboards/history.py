@@ -45,7 +45,7 @@ def history(prometheus: Path, promtool: Path, folder: Path) -> Iterator[History]
     samples = folder / "samples.txt"
     truth = _simulate(end - DAY - 600, end, samples)
     storage = folder / "prometheus/tsdb"
-    command = [promtool, "tsdb", "create-blocks-from", "openmetrics", samples, storage]
+    command = [str(promtool), "tsdb", "create-blocks-from", "openmetrics", str(samples), str(storage)]
     made = subprocess.run(command, check=False, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     samples.unlink()
