@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,27 @@ DASHBOARDS: Final = {
 
 def encoded() -> dict[str, str]:
     """Return the text of every file by its name; the same text every time."""
-    return {f"{uid}.json": _text(make()) for uid, make in DASHBOARDS.items()}
+    documents = {uid: make() for uid, make in DASHBOARDS.items()}
+    return {f"{uid}.json": _text(document) for uid, document in documents.items()} | {
+        "PANELS.md": panel_list(documents.values())
+    }
+
+
+def panel_list(documents: Iterable[Mapping[str, Any]]) -> str:
+    """Return every panel with what it is for, as tables in Markdown."""
+    lines = ["# Panels", "", "Written by `python -m dashboards generate`.", ""]
+    for document in documents:
+        lines += [
+            f"## {document['title']}",
+            "",
+            document["description"],
+            "",
+            "| panel | kind | what for |",
+            "|---|---|---|",
+        ]
+        lines += [f"| {panel['title']} | {panel['type']} | {panel['description']} |" for panel in document["panels"]]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def generate(folder: Path) -> list[str]:

@@ -80,7 +80,9 @@ def viewers_in_total() -> stat.Panel:
 
 
 def biggest_rise() -> stat.Panel:
-    description = "The streamer whose viewers are furthest above their own recent mean, now. Click to see the stream."
+    description = (
+        "The streamer furthest above their own recent mean now, among channels of a size that alerts speak of."
+    )
     panel = number(
         "Biggest rise", description, queries.BIGGEST_RISE, unit="suffix: × mean", legend=f"{{{{{STREAMER}}}}}"
     )

@@ -199,7 +199,10 @@ TOTAL_VIEWERS: Final = or_zero(f"sum({per_streamer(VIEWERS)})")
 RECORDING_NOW: Final = or_zero(f"sum({per_streamer(RECORDING)})")
 TRIGGERS_IN_RANGE: Final = or_zero(counted_in_range(TRIGGERS))
 CLIPS_IN_RANGE: Final = or_zero(counted_in_range(CLIPS))
-BIGGEST_RISE: Final = f"topk(1, {recorded(VIEWERS, 'ratio')})"
+# Of channels of a size that alerts speak of: among the smallest, noise is always the biggest rise.
+BIGGEST_RISE: Final = (
+    f"topk(1, {recorded(VIEWERS, 'ratio')} and {recorded(VIEWERS, 'mean')} >= scalar(clipper:viewer_base:threshold))"
+)
 RECORDED_MOST: Final = largest(
     per_streamer(RECORDING), f"max by ({STREAMER}) (sum_over_time({select(RECORDING)}[$__range] @ end()))"
 )

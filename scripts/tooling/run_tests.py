@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from tooling import compose, environment, grafana, servers
 from tooling.checkout import ROOT, ToolingError, say
 
 _DESCRIPTION = """\
-Run the tests. The first run makes a virtual environment in .venv and gets what tests need from outside into .tools: the
-servers that they talk to (Prometheus, Alertmanager) from Debian, and Grafana's own code from npm. None of it needs root.
+Run the tests. The first run makes a virtual environment in .venv and gets into .tools what tests need from outside: the
+servers that they talk to (Prometheus, Alertmanager) from Debian, and Grafana's own code from npm. Neither needs root.
 Without one of them, its tests are skipped; where the variable CI is set, they fail.
 
 Every argument goes to pytest, and paths are relative to the checkout: scripts/test tests/integration -k viewers
@@ -30,8 +31,8 @@ def main() -> int:
     )
     _, arguments = parser.parse_known_args()
     environment.enter("dev")
-    programs = [partial(servers.fetch, name) for name in servers.PROGRAMS]
-    for fetch in (*programs, compose.fetch, grafana.fetch):
+    programs: list[Callable[[], object]] = [partial(servers.fetch, name) for name in servers.PROGRAMS]
+    for fetch in [*programs, compose.fetch, grafana.fetch]:
         try:
             fetch()
         except ToolingError as error:
