@@ -29,7 +29,7 @@ Frames = list[dict[str, Any]]
 Box = tuple[float, float, float, float]
 
 
-def text(x: float, y: float, words: object, size: int = 12, colour: str = TEXT, anchor: str = "start") -> str:
+def text(x: float, y: float, words: object, size: int = 12, colour: str = TEXT, *, anchor: str = "start") -> str:
     attributes = f'x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}"'
     return f"<text {attributes}>{escape(str(words))}</text>"
 
@@ -41,7 +41,7 @@ def rect(x: float, y: float, width: float, height: float, colour: str) -> str:
 def shown(value: float | None, field: dict[str, Any]) -> str:
     """A value in its unit, much as Grafana writes it."""
     if value is None or math.isnan(value):
-        return "–"
+        return "-"
     unit, decimals = field.get("unit", "none"), field.get("decimals", 0)
     if unit == "percentunit":
         return f"{value:.0%}"
@@ -56,8 +56,10 @@ def numbers(panel: dict[str, Any], frames: Frames, box: Box, _: View) -> Iterato
     name = " ".join(frames[-1]["labels"].values()) if frames else ""
     colour = ORANGE if panel["title"] == "Alerts firing" and value else BLUE
     if name:
-        yield text(x + width / 2, y + height - 10, name, 12, DIM, "middle")
-    yield text(x + width / 2, y + height * 0.62, shown(value, panel["fieldConfig"]["defaults"]), 24, colour, "middle")
+        yield text(x + width / 2, y + height - 10, name, 12, DIM, anchor="middle")
+    yield text(
+        x + width / 2, y + height * 0.62, shown(value, panel["fieldConfig"]["defaults"]), 24, colour, anchor="middle"
+    )
 
 
 def graph(panel: dict[str, Any], frames: Frames, box: Box, view: View) -> Iterator[str]:
@@ -79,7 +81,9 @@ def graph(panel: dict[str, Any], frames: Frames, box: Box, view: View) -> Iterat
         value = low + part * (top - low)
         label = math.sinh(value) if scale is math.asinh else value
         yield rect(left, bottom - part * tall, plot, 1, "#2c3235")
-        yield text(left - 6, bottom - part * tall + 4, shown(label, panel["fieldConfig"]["defaults"]), 10, DIM, "end")
+        yield text(
+            left - 6, bottom - part * tall + 4, shown(label, panel["fieldConfig"]["defaults"]), 10, DIM, anchor="end"
+        )
     stacked: dict[float, float] = {}
     order = sorted(frames, key=lambda frame: -frame["values"][-1])
     for row, (frame, line) in enumerate(zip(order, cycle(LINES), strict=False)):
@@ -101,7 +105,7 @@ def graph(panel: dict[str, Any], frames: Frames, box: Box, view: View) -> Iterat
         if legend and row < 14:
             yield rect(x + width - legend, y + 18 + row * 16, 10, 3, colour)
             yield text(x + width - legend + 16, y + 23 + row * 16, name[:20], 11)
-            yield text(x + width - 8, y + 23 + row * 16, now, 11, DIM, "end")
+            yield text(x + width - 8, y + 23 + row * 16, now, 11, DIM, anchor="end")
         elif not legend:
             yield text(left + row * 120, y + height - 4, f"■ {name}", 11, colour)
 
@@ -110,7 +114,7 @@ def timeline(_: dict[str, Any], frames: Frames, box: Box, view: View) -> Iterato
     x, y, width, height = box
     left, plot, tall = x + 150, width - 160, (height - 12) / max(len(frames), 1)
     for row, frame in enumerate(sorted(frames, key=lambda frame: frame["labels"]["streamer"])):
-        yield text(left - 8, y + row * tall + tall * 0.65, frame["labels"]["streamer"], 11, DIM, "end")
+        yield text(left - 8, y + row * tall + tall * 0.65, frame["labels"]["streamer"], 11, DIM, anchor="end")
         wide = plot / max((view.end - view.start) * 1000 / (frame["times"][1] - frame["times"][0]), 1)
         for moment, value in zip(frame["times"], frame["values"], strict=True):
             at = left + (moment / 1000 - view.start) / (view.end - view.start) * plot
@@ -159,7 +163,7 @@ def draw(dashboard: dict[str, Any], prometheus: PromQL, view: View) -> Iterator[
         if frames:
             yield from KINDS[panel["type"]](panel, frames, box, view)
         else:
-            yield text(x + w / 2, y + h / 2, panel["fieldConfig"]["defaults"]["noValue"], 12, DIM, "middle")
+            yield text(x + w / 2, y + h / 2, panel["fieldConfig"]["defaults"]["noValue"], 12, DIM, anchor="middle")
         if panel["id"] in annotation["filter"]["ids"]:
             for event in triggers["events"]:
                 at = box[0] + 52 + (event["time"] / 1000 - view.start) / (view.end - view.start) * (box[2] - 276)
