@@ -14,6 +14,7 @@ import yaml
 
 from dashboards.frame import DATASOURCE_UID, GRAFANA, OVERVIEW
 from tests.conftest import StartPrometheus
+from tests.integration.alertmanager import running_alertmanager
 from tests.integration.prometheus import scrape_config
 from tooling import compose, native
 from tooling.checkout import ROOT
@@ -186,15 +187,28 @@ def test_the_health_check_of_prometheus_works(
     services: dict[str, Any], start_prometheus: StartPrometheus, promtool: Path
 ) -> None:
     prometheus = start_prometheus(scrape_config("127.0.0.1:1"))
-    _, program, *arguments = services["prometheus"]["healthcheck"]["test"]
-    assert program == "/bin/promtool"
+    test = services["prometheus"]["healthcheck"]["test"]
+    assert healthy(test, "/bin/promtool", promtool, prometheus.url)
+    assert not healthy(test, "/bin/promtool", promtool, "http://127.0.0.1:1")
 
-    def check(url: str) -> int:
-        mine = [argument.replace("http://localhost:9090", url) for argument in arguments]
-        return subprocess.run([promtool, *mine], capture_output=True, check=False).returncode
 
-    assert check(prometheus.url) == 0
-    assert check("http://127.0.0.1:1") != 0
+@pytest.mark.integration
+def test_the_health_check_of_alertmanager_works(
+    services: dict[str, Any], alertmanager_program: Path, amtool: Path, tmp_path: Path
+) -> None:
+    test = services["alertmanager"]["healthcheck"]["test"]
+    silent = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+    with running_alertmanager(alertmanager_program, tmp_path, silent) as url:
+        assert healthy(test, "/bin/amtool", amtool, url)
+    assert not healthy(test, "/bin/amtool", amtool, url)
+
+
+def healthy(test: list[str], expected: str, program: Path, url: str) -> bool:
+    """Run a health check with the ``program`` that is here, on the server at ``url`` instead of the container's."""
+    kind, there, *arguments = test
+    assert (kind, there) == ("CMD", expected)
+    mine = [re.sub(r"http://localhost:\d+", url, argument) for argument in arguments]
+    return subprocess.run([program, *mine], capture_output=True, check=False).returncode == 0
 
 
 def test_settings_in_the_comment_are_the_settings() -> None:
