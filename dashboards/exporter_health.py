@@ -53,7 +53,7 @@ def dashboard() -> dict[str, Any]:
             Row(8, [Place(12, accepted()), Place(12, rejected())]),
             Row(8, [Place(8, scrape_duration()), Place(8, scrape_size()), Place(8, samples())]),
             Row(8, [Place(8, streamers_held()), Place(8, streamers_expired()), Place(8, collector_failures())]),
-            Row(8, [Place(8, memory()), Place(8, cpu()), Place(8, restarts_over_time())]),
+            Row(8, [Place(8, memory()), Place(8, cpu()), Place(8, time_since_start())]),
         ],
         [frame.job(), frame.instance()],
     )
@@ -226,23 +226,18 @@ def collector_failures() -> timeseries.Panel:
 
 
 def memory() -> timeseries.Panel:
-    panel = graph(
-        "Memory",
-        "Resident memory. It should level off once all streamers are known.",
-        unit="bytes",
-        no_value=_NO_PROCESS,
-    )
+    description = "Resident memory. It should level off once all streamers are known."
+    panel = graph("Memory", description, unit="bytes", no_value=_NO_PROCESS)
     return panel.with_target(query(f"process_resident_memory_bytes{{{SELECTOR}}}", _INSTANCE))
 
 
 def cpu() -> timeseries.Panel:
     panel = graph("CPU", "Processor time used; 100 % is one core.", unit="percentunit", no_value=_NO_PROCESS)
-    return panel.with_target(
-        query(f"rate(process_cpu_seconds_total{{{SELECTOR}}}[$__rate_interval])", _INSTANCE)
-    ).decimals(1)
+    used = f"rate(process_cpu_seconds_total{{{SELECTOR}}}[$__rate_interval])"
+    return panel.with_target(query(used, _INSTANCE)).decimals(1)
 
 
-def restarts_over_time() -> timeseries.Panel:
+def time_since_start() -> timeseries.Panel:
     panel = graph(
         "Time since start",
         "How long each exporter has been running. A line that falls to 0 is a restart.",
