@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from exporter.emit import on_emit
@@ -25,25 +26,40 @@ _SHARE: Final = 20  # pushing takes at most one part in so many of a core: many 
 _SLOWEST: Final = 5.0  # seconds between pushes, however many subscribers there are
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Push:
     """What a subscriber is sent: ``event`` is ``snapshot`` or ``update``, ``data`` JSON, ``version`` the store's."""
 
     event: str
+    instance: str
     version: int
     data: str
+
+    # Made once, however many subscribers get it.
+
+    @cached_property
+    def lines(self) -> bytes:
+        """An event of an event stream: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+        return f"id: {self.instance}:{self.version}\nevent: {self.event}\ndata: {self.data}\n\n".encode()
+
+    @cached_property
+    def packet(self) -> str:
+        """A ``stats_update`` event of Socket.IO: https://socket.io/docs/v4/socket-io-protocol/."""
+        return f'2["stats_update",{self.data}]'
 
 
 class Hub:
     """Follows one store for the subscribers of one event loop, as long as there are any.
 
-    ``interval`` is the least time between two pushes, in seconds; 0 pushes each change as soon as it is seen. Every
-    method belongs to the loop, but for :meth:`close` and :meth:`numbers`, which any thread may call.
+    ``interval`` is the least time between two pushes, in seconds; 0 pushes each change as soon as it is seen.
+    ``heartbeat`` is the most, changes or not. Every method belongs to the loop, but for :meth:`close` and
+    :meth:`numbers`, which any thread may call.
     """
 
-    def __init__(self, store: SharedStats, interval: float = INTERVAL) -> None:
+    def __init__(self, store: SharedStats, interval: float = INTERVAL, heartbeat: float = HEARTBEAT) -> None:
         self.store = store
         self.interval = interval
+        self._heartbeat = heartbeat
         self.closed = False
         self.pushed = 0
         """How often subscribers were told that there is something for them."""
@@ -81,11 +97,12 @@ class Hub:
             if not any(self._subscribers.values()):
                 self._follower.cancel()
                 self._follower = None
+                self._renderings = {}
 
-    async def moved(self) -> None:
-        """Wait until there may be something new, or it is time for a heartbeat."""
+    async def moved(self, *others: asyncio.Event) -> None:
+        """Wait until there may be something new, it is time for a heartbeat, or one of ``others`` is set."""
         if not self.closed:
-            await self._moved.wait()
+            await (_first(self._moved, *others) if others else self._moved.wait())
 
     def missed(self, transport: str, pushes: int) -> None:
         """Count pushes that a subscriber was not ready for; it gets what they held with a later one."""
@@ -94,37 +111,41 @@ class Hub:
     async def since(self, version: int | None) -> Push:
         """What changed after ``version``, or everything: for ``None``, and for a version too old or not yet seen.
 
-        Rendered once for all subscribers that know the same version.
+        Rendered once for all subscribers that know the same version. An update ends at the version that subscribers
+        were last told of, so that those who knew different ones know the same one from then on.
         """
         rendering = self._renderings.get(version)
         if rendering is None:
-            rendering = asyncio.create_task(asyncio.to_thread(self._render, version))
+            upto = self._version if version is not None and version <= self._version else None
+            rendering = asyncio.create_task(asyncio.to_thread(self._render, version, upto))
             self._renderings[version] = rendering
         # One subscriber that goes away must not take the others' rendering with it.
         return await asyncio.shield(rendering)
 
-    def _render(self, version: int | None) -> Push:
+    def _render(self, version: int | None, upto: int | None) -> Push:
         if version is not None:
-            changes = self.store.changes(version)
+            changes = self.store.changes(version, upto)
             if changes is not None:
-                return Push("update", changes.version, _json(changes.body()))
+                return Push("update", self.store.instance, changes.version, _json(changes.body()))
         now, stats = self.store.snapshot()
-        return Push("snapshot", now, _json(stats))
+        return Push("snapshot", self.store.instance, now, _json(stats))
 
-    async def stream(self, since: int | None) -> AsyncIterator[Push | None]:
+    async def stream(self, since: int | None) -> AsyncGenerator[Push | None, None]:
         """Yield what a subscriber over SSE is sent, from the version that it knows; ``None`` is a heartbeat."""
         with self.subscribed("sse"):
-            known, seen = since, self.pushed
+            known = since
             while not self.closed:
                 push = await self.since(known)
+                told = self.pushed
                 if push.event == "snapshot" or push.data != "{}":
-                    known = push.version
                     yield push
-                    self.missed("sse", self.pushed - seen - 1)
-                seen = self.pushed
-                while not self.closed and known is not None and self._version <= known:
+                    # The newest push that was made meanwhile is the next one here.
+                    self.missed("sse", self.pushed - told - 1)
+                known = push.version
+                while not self.closed and self._version <= known:
+                    before = self._version
                     await self.moved()
-                    if self._version <= known:
+                    if self._version == before and not self.closed:
                         yield None
 
     async def _follow(self) -> None:
@@ -135,10 +156,13 @@ class Hub:
                 self._arm()
                 busy = time.thread_time()
                 version, now = self.store.version, time.monotonic()
-                if version != self._version or self._hurry.is_set() or now - beat >= HEARTBEAT:
+                if version != self._version or self._hurry.is_set():
                     self._tell(version)
                     beat = now
                     await self._pause(busy)
+                elif now - beat >= self._heartbeat:
+                    self._wake_subscribers()
+                    beat = now
                 else:
                     await _first(self._changed, self._hurry, seconds=_LOOK)
         finally:
@@ -149,21 +173,25 @@ class Hub:
         self._hurry.clear()
         self._renderings = {}
         self.pushed += 1
+        self._wake_subscribers()
+
+    def _wake_subscribers(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
     async def _pause(self, busy_before: float) -> None:
-        """Let a push's interval pass, or less if somebody is in a hurry; longer if it was much work."""
+        """Let a push's interval pass, unless somebody is in a hurry; longer if it was much work, hurry or not."""
         if not self.interval:
             await asyncio.sleep(0)
             return
         began = time.monotonic()
-        while not self._hurry.is_set():
+        while True:
+            hurry = self._hurry.is_set()
             work = (time.thread_time() - busy_before) * _SHARE
-            left = began + min(max(self.interval, work), _SLOWEST) - time.monotonic()
+            left = began + min(max(0.0 if hurry else self.interval, work), _SLOWEST) - time.monotonic()
             if left <= 0:
                 return
-            await _first(self._hurry, seconds=left)
+            await (asyncio.sleep(left) if hurry else _first(self._hurry, seconds=left))
 
     def _arm(self) -> None:
         """Be told of the next change. Once, however often nothing came: a store keeps who waits."""
@@ -183,7 +211,7 @@ class Hub:
                 self._loop.call_soon_threadsafe(function)
 
 
-async def _first(*events: asyncio.Event, seconds: float) -> None:
+async def _first(*events: asyncio.Event, seconds: float | None = None) -> None:
     """Wait until one of the events is set, or that many seconds have passed."""
     waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:

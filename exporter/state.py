@@ -219,9 +219,9 @@ class State:
         self._unasked += len(stale)
         self._next_expiry = min((self._expiry(row.updated) for row in self.rows.values()), default=math.inf)
 
-    def changes(self, since: int) -> Changes | None:
-        """What changed after the version ``since``; ``None`` if that cannot be told any more."""
-        changes = Changes(self.version)
+    def changes(self, since: int, upto: int | None = None) -> Changes | None:
+        """What changed after the version ``since``, events up to ``upto``; ``None`` if that cannot be told any more."""
+        changes = Changes(self.version if upto is None else min(upto, self.version))
         if since > self.version or not self._log.put(since, changes):
             return None
         for row in self.rows.values():

@@ -301,11 +301,15 @@ class SharedStats:
                 "rejected": self._rejected.copy(),
             }
 
-    def changes(self, since: int) -> Changes | None:
-        """What changed after the version ``since``; ``None`` if that cannot be told any more, only the whole."""
+    def changes(self, since: int, upto: int | None = None) -> Changes | None:
+        """What changed after the version ``since``; ``None`` if that cannot be told any more, only the whole.
+
+        With ``upto``, which is not less than ``since``, the events are those up to that version, and what is returned
+        is of that version. Gauges have their newest values all the same: who goes on from there gets them again.
+        """
         with self._lock:
             self._settle()
-            return self._state.changes(since)
+            return self._state.changes(since, upto)
 
     def on_next_change(self, wake: Callable[[], None]) -> None:
         """Have ``wake`` called once, at the next change, by the thread that makes it: be quick, and do not raise."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from importlib import resources
 from string import Template
 from typing import Any, Final
@@ -125,15 +126,13 @@ def _pages(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
 
 
 async def _events(hub: Hub, request: Request) -> AsyncIterator[bytes]:
-    """The lines of an event stream: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    """The body of an event stream, from the ``Last-Event-ID`` on that a client gives when it comes back."""
     # An id is the store and its version: after a restart it means nothing, and the client gets everything anew.
     instance, _, version = request.headers.get("last-event-id", "").partition(":")
     known = int(version) if instance == hub.store.instance and version.isdecimal() and len(version) < 19 else None
-    async for push in hub.stream(known):
-        if push is None:
-            yield b": still here\n\n"
-        else:
-            yield f"id: {hub.store.instance}:{push.version}\nevent: {push.event}\ndata: {push.data}\n\n".encode()
+    async with aclosing(hub.stream(known)) as pushes:
+        async for push in pushes:
+            yield b": still here\n\n" if push is None else push.lines
 
 
 async def _refused(request: Request, problem: Exception) -> Response:
