@@ -23,6 +23,8 @@ HEARTBEAT: Final = 15.0  # seconds; proxies cut connections that are silent for 
 TRANSPORTS: Final = ("sse", "socketio")
 _LOOK: Final = 1.0  # seconds between looks for what time alone changes: streamers that expire, a new day
 _SHARE: Final = 20  # pushing takes at most one part in so many of a core: many subscribers get fewer pushes
+_SENDING: Final = 50e-6  # seconds of work that a push to one subscriber is, as benchmarks/push.py measures it,
+_SENDING_EACH: Final = 1e-9  # and for each character of it
 _SLOWEST: Final = 5.0  # seconds between pushes, however many subscribers there are
 
 
@@ -63,12 +65,13 @@ class Hub:
         self.closed = False
         self.pushed = 0
         """How often subscribers were told that there is something for them."""
-        self._version = -1
+        self._version = store.version
         self._moved = asyncio.Event()
         self._changed = asyncio.Event()
         self._hurry = asyncio.Event()
         self._armed = False
         self._renderings: dict[int | None, asyncio.Task[Push]] = {}
+        self._resting = 0.0  # until when, by the monotonic clock
         self._follower: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscribers = dict.fromkeys(TRANSPORTS, 0)
@@ -89,6 +92,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._subscribers[transport] += 1
         if self._follower is None:
+            self._version = self.store.version
             self._follower = self._loop.create_task(self._follow())
         try:
             yield
@@ -117,10 +121,20 @@ class Hub:
         rendering = self._renderings.get(version)
         if rendering is None:
             upto = self._version if version is not None and version <= self._version else None
-            rendering = asyncio.create_task(asyncio.to_thread(self._render, version, upto))
-            self._renderings[version] = rendering
+            rendering = self._renderings[version] = asyncio.create_task(self._rendered(version, upto))
         # One subscriber that goes away must not take the others' rendering with it.
-        return await asyncio.shield(rendering)
+        push = await asyncio.shield(rendering)
+        self._worked(_SENDING + _SENDING_EACH * len(push.data))
+        return push
+
+    async def _rendered(self, version: int | None, upto: int | None) -> Push:
+        def render() -> tuple[Push, float]:
+            began = time.thread_time()
+            return self._render(version, upto), time.thread_time() - began
+
+        push, seconds = await asyncio.to_thread(render)
+        self._worked(seconds)
+        return push
 
     def _render(self, version: int | None, upto: int | None) -> Push:
         if version is not None:
@@ -154,12 +168,11 @@ class Hub:
         try:
             while True:
                 self._arm()
-                busy = time.thread_time()
                 version, now = self.store.version, time.monotonic()
                 if version != self._version or self._hurry.is_set():
                     self._tell(version)
                     beat = now
-                    await self._pause(busy)
+                    await self._pause()
                 elif now - beat >= self._heartbeat:
                     self._wake_subscribers()
                     beat = now
@@ -179,16 +192,19 @@ class Hub:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
-    async def _pause(self, busy_before: float) -> None:
-        """Let a push's interval pass, unless somebody is in a hurry; longer if it was much work, hurry or not."""
+    def _worked(self, seconds: float) -> None:
+        now = time.monotonic()
+        self._resting = min(max(self._resting, now) + seconds * _SHARE, now + _SLOWEST)
+
+    async def _pause(self) -> None:
+        """Let a push's interval pass, unless somebody is in a hurry; and let it rest from its work, hurry or not."""
         if not self.interval:
             await asyncio.sleep(0)
             return
         began = time.monotonic()
         while True:
             hurry = self._hurry.is_set()
-            work = (time.thread_time() - busy_before) * _SHARE
-            left = began + min(max(0.0 if hurry else self.interval, work), _SLOWEST) - time.monotonic()
+            left = max(began if hurry else began + self.interval, self._resting) - time.monotonic()
             if left <= 0:
                 return
             await (asyncio.sleep(left) if hurry else _first(self._hurry, seconds=left))
