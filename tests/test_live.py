@@ -175,14 +175,14 @@ def test_many_subscribers_and_large_pushes_are_pushed_to_less_often(
         hub = Hub(store, interval=NEVER)
         async with AsyncExitStack() as streams:
             everyone = [await streams.enter_async_context(following(hub)) for _ in range(10)]
-            began, pushed = time.monotonic(), hub.pushed
-            while not all(len(each.events) >= 4 for each in everyone):
-                store.update_viewers("ada", hub.pushed)
+            began = time.monotonic()
+            while not all(len(each.events) > 6 for each in everyone):
+                store.update_viewers("ada", len(everyone[0].events))
                 emit_stats_update()
                 await turns()
-            pushes = hub.pushed - pushed - 1  # the newest may have reached everyone just now
-            assert pushes >= 2
-            assert time.monotonic() - began >= (pushes - 1) * 10 * 0.001 * live._SHARE
+            # Of the 60 and more that were sent, those of the last two rounds may not have been paid for yet.
+            sent = sum(len(each.events) - 1 for each in everyone)
+            assert time.monotonic() - began >= (sent - 2 * len(everyone)) * 0.001 * live._SHARE
 
     play(scene())
 
@@ -341,8 +341,9 @@ def test_subscribers_from_different_moments_meet_at_one_version(
             assert len({each.version for each in all_of_them}) == 4
             for round_ in range(2):
                 rendered.clear()
+                told = hub.pushed + 1
                 emit_stats_update()
-                await until(lambda: all(each.version == hub._version for each in all_of_them))
+                await until(lambda: hub.pushed == told and all(each.version == hub._version for each in all_of_them))  # noqa: B023 - waited for in the same round
                 assert len(rendered) == (3, 1)[round_]  # the newest one knows what is told in the first
             monkeypatch.undo()
             emit_stats_update()
