@@ -61,7 +61,7 @@ class Sockets:
 class _Client:
     """Sends one client snapshots, until it leaves; ``unread`` is the queue that ``send`` puts packets into."""
 
-    def __init__(self, hub: Hub, unread: asyncio.Queue[Any], send: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, hub: Hub, unread: _Unread, send: Callable[[str], Awaitable[None]]) -> None:
         self._hub = hub
         self._unread = unread
         self._send = send
@@ -84,7 +84,7 @@ class _Client:
                     await self._hub.moved(self._asked)
                     continue
                 due = self._hub.pushed
-                await self._unread.join()
+                await self._unread.read()
                 told = self._hub.pushed
                 self._hub.missed("socketio", told - due)
                 self._asked.clear()
@@ -101,6 +101,13 @@ class _Unread(asyncio.Queue[Any]):
         # None is the end of a session, without which the task that serves it would wait for ever.
         if item is None or self.qsize() < _UNREAD:
             await super().put(item)
+
+    async def join(self) -> None:
+        """Do not wait: Engine.IO would, for ever, for a client that it has given up and that never reads."""
+
+    async def read(self) -> None:
+        """Wait until nothing is left."""
+        await super().join()
 
 
 class _TextPacket(Packet):  # type: ignore[misc] # python-socketio has no types

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from tooling import compose, environment, grafana, servers
+from tooling import compose, environment, grafana, node, servers
 from tooling.checkout import ROOT, ToolingError, say
 
 _DESCRIPTION = """\
 Run the tests. The first run makes a virtual environment in .venv and gets into .tools what tests need from outside: the
-servers that they talk to (Prometheus, Alertmanager) from Debian, and Grafana's own code from npm. Neither needs root.
-Without one of them, its tests are skipped; where the variable CI is set, they fail.
+servers that they talk to (Prometheus, Alertmanager) from Debian, Grafana's own code and the client of Socket.IO from
+npm. Nothing needs root. Without one of them, its tests are skipped; where the variable CI is set, they fail.
 
 Every argument goes to pytest, and paths are relative to the checkout: scripts/test tests/integration -k viewers
 """
@@ -32,7 +32,7 @@ def main() -> int:
     _, arguments = parser.parse_known_args()
     environment.enter("dev")
     programs: list[Callable[[], object]] = [partial(servers.fetch, name) for name in servers.PROGRAMS]
-    for fetch in [*programs, compose.fetch, grafana.fetch]:
+    for fetch in [*programs, compose.fetch, grafana.fetch, node.SOCKETIO_CLIENT.fetch]:
         try:
             fetch()
         except ToolingError as error:
