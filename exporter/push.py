@@ -58,8 +58,8 @@ class Receiver:
 
     def __init__(self, store: SharedStats, policy: PushPolicy, body_bytes: int = BODY_BYTES) -> None:
         self._store = store
-        self._policy = policy
-        self._body_bytes = body_bytes
+        self.policy = policy
+        self.body_bytes = body_bytes
 
     async def receive(self, request: Request) -> dict[str, Any]:
         """Apply a request's body whole and return the answer, or apply nothing.
@@ -68,7 +68,7 @@ class Receiver:
         that is no batch.
         """
         try:
-            self._policy.check(request)
+            self.policy.check(request)
         except HTTPException:
             self._store.reject(Reason.UNAUTHORIZED)
             raise
@@ -85,10 +85,10 @@ class Receiver:
         body = bytearray()
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                if int(request.headers.get("content-length", "0")) <= self._body_bytes:
+                if int(request.headers.get("content-length", "0")) <= self.body_bytes:
                     async for chunk in request.stream():
                         body += chunk
-                        if len(body) > self._body_bytes:
+                        if len(body) > self.body_bytes:
                             break
                     else:
                         return bytes(body)
@@ -99,7 +99,7 @@ class Receiver:
             self._store.reject(Reason.MALFORMED)
             raise HTTPException(400, "the connection ended before the body") from None
         self._store.reject(Reason.TOO_LARGE)
-        raise HTTPException(413, f"expected a body of at most {self._body_bytes} bytes")
+        raise HTTPException(413, f"expected a body of at most {self.body_bytes} bytes")
 
     def _apply(self, body: bytes) -> tuple[int, int]:
         try:

@@ -261,6 +261,11 @@ class SharedStats:
         return [trigger.entry() for trigger in recent]
 
     @property
+    def limits(self) -> Limits:
+        """How much it takes in before it refuses."""
+        return self._limits
+
+    @property
     def version(self) -> int:
         """Rises with every change; a row carries the value that it had when the row last changed."""
         with self._lock:

@@ -23,6 +23,7 @@ from exporter.batch import NotJson
 from exporter.errors import InvalidBatch
 from exporter.exposition import Exposition, accepted
 from exporter.live import Hub
+from exporter.openapi import document
 from exporter.push import Receiver
 from exporter.sockets import Sockets
 from exporter.stats import SharedStats
@@ -85,6 +86,20 @@ def create_app(
     async def push(request: Request) -> Response:
         return _Json(await receiver.receive(request), headers={"Cache-Control": "no-store"})
 
+    async def api_stats(request: Request) -> Response:
+        # One route, so that whoever uses another method is told of both.
+        return await (push if request.method == "POST" else stats)(request)
+
+    described = document(
+        store.limits,
+        telemetry_path=telemetry_path,
+        body_bytes=receiver.body_bytes,
+        needs_token=receiver.policy.token is not None,
+    )
+
+    async def openapi(_: Request) -> Response:
+        return _Json(described)
+
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("clipper-exporter is healthy.\n")
 
@@ -94,8 +109,8 @@ def create_app(
     return Starlette(
         routes=[
             Route(telemetry_path, metrics),
-            Route("/api/stats", stats),
-            Route("/api/stats", push, methods=["POST"]),
+            Route("/api/stats", api_stats, methods=["GET", "POST"]),
+            Route("/api/openapi.json", openapi),
             Mount("/socket.io", Sockets(hub).app),
             *_pages(telemetry_path, links or {}),
             Route("/-/healthy", healthy),
