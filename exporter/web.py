@@ -37,7 +37,7 @@ _PAGE_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-_STATIC: Final = {"/style.css": "text/css", "/app.js": "text/javascript"}
+_MEDIA_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}  # of what the page loads
 
 
 class _Json(Response):
@@ -136,7 +136,11 @@ def _pages(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
 
         return Route(path, answer)
 
-    files = [(path, (static / path[1:]).read_text(encoding="utf-8"), kind) for path, kind in _STATIC.items()]
+    files = [
+        (f"/{file.name}", file.read_text(encoding="utf-8"), _MEDIA_TYPES[kind])
+        for file in static.iterdir()
+        if (kind := file.name.rpartition(".")[2]) in _MEDIA_TYPES
+    ]
     return [route(*each) for each in [("/", page, "text/html"), *files]]
 
 

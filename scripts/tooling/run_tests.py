@@ -13,8 +13,8 @@ from tooling.checkout import ROOT, ToolingError, say
 
 _DESCRIPTION = """\
 Run the tests. The first run makes a virtual environment in .venv and gets into .tools what tests need from outside: the
-servers that they talk to (Prometheus, Alertmanager) from Debian, Grafana's own code and the client of Socket.IO from
-npm. Nothing needs root. Without one of them, its tests are skipped; where the variable CI is set, they fail.
+programs that they talk to (Prometheus, Alertmanager, Chromium) from Debian, Grafana's own code and the client of
+Socket.IO from npm. Nothing needs root. Without one of them, its tests are skipped; where CI is set, they fail.
 
 Every argument goes to pytest, and paths are relative to the checkout: scripts/test tests/integration -k viewers
 """
