@@ -40,6 +40,7 @@ function onEvent(name, data) {
   } else {
     triggers.announce(model.update(data, now));
   }
+  if (model.regrouped) entitle(); // here, for a page in the background has no frames
   soon();
 }
 
@@ -86,7 +87,6 @@ function count() {
   };
   for (const [name, value] of Object.entries(counted)) setText(totals[name], known ? number(value) : "–");
   empty.hidden = !known || streamers.length > 0;
-  entitle();
 }
 
 /** The title is what shows of a page in the background: how many streamers, and whether that is still true. */
