@@ -17,7 +17,8 @@ _T = TypeVar("_T")
 logger = logging.getLogger(__name__)
 
 CHECK_IN: Final = 1.0  # seconds without a request after which one asks if the exporter is still the same
-_BATCH: Final = 10_000  # updates in one request: about a fourth of what an exporter takes at once
+_LARGEST: Final = 10_000  # updates in one request: about a fourth of what an exporter takes at once
+_SMALLEST: Final = 16
 _LONGEST_WAIT: Final = 60.0  # seconds, whatever Retry-After says
 _LOG_EVERY: Final = 60.0
 
@@ -77,6 +78,7 @@ class Sender:
         self._instance = ""
         self._not_before = self._last_contact = self._last_whole = monotonic()
         self._failures = 0
+        self._size = _LARGEST
         self._hurried = self._replaced = False
         self.since = 0
         """The version up to which all gauges have arrived."""
@@ -109,8 +111,19 @@ class Sender:
         return self._pause(0.0 if load.more or self._replaced else self._interval)
 
     def _send(self, items: Sequence[Item]) -> None:
-        for at in range(0, max(1, len(items)), _BATCH):  # once if there is nothing: to ask for the instance
-            self._deliver(items[at : at + _BATCH])
+        at = 0
+        while True:  # once if there is nothing: to ask for the instance
+            part = items[at : at + self._size]
+            try:
+                self._deliver(part)
+            except _NotNowError:
+                # Over a way that is cut again and again what is small gets through, and what is large never does.
+                self._size = max(_SMALLEST, min(self._size, len(part)) // 2)
+                raise
+            self._size = min(_LARGEST, self._size * 2)
+            at += len(part)
+            if at >= len(items):
+                break
         self._last_contact = self._monotonic()
         if self._failures:
             logger.info("the exporter takes updates again, after %d failed attempts", self._failures)
@@ -140,9 +153,11 @@ class Sender:
             return answer
         if answer.status in _PASSING or answer.status >= 500:
             raise _NotNowError(BUSY, f"the exporter asks for time: {_said(answer)}", answer.retry_after)
-        instance = _read(answer, "instance", str) if answer.status == 200 else None
-        if not instance:
+        if answer.status != 200:
             raise _NotNowError(MISCONFIGURED, f"expected an exporter that takes pushes from here: {_said(answer)}")
+        instance = _read(answer, "instance", str)
+        if not instance:  # a connection that ends amid the headers of an answer looks like an empty one
+            raise _NotNowError(BUSY, f"expected the answer of an exporter: {_said(answer)}")
         if self._instance not in {"", instance}:
             logger.info("the exporter is another than before: all gauges are sent again")
             self._replaced = True

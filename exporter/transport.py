@@ -90,4 +90,4 @@ def _host(url: str) -> str:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", url)
+    return re.sub(r"^(\w+://)?.*@", r"\1***@", url)

@@ -197,8 +197,9 @@ class TestTrouble:
             (says(403), [5, 10, 20, 40, 60, 60, 60, 60]),
             (says(404), [5, 10, 20, 40, 60, 60, 60, 60]),
             (says(302), [5, 10, 20, 40, 60, 60, 60, 60]),
-            (says(200, "<html>"), [5, 10, 20, 40, 60, 60, 60, 60]),
-            (says(200, "[]"), [5, 10, 20, 40, 60, 60, 60, 60]),
+            (says(200, ""), [0.25, 0.5, 1, 2, 4, 8, 15, 15]),
+            (says(200, "<html>"), [0.25, 0.5, 1, 2, 4, 8, 15, 15]),
+            (says(200, '{"instance": 7}'), [0.25, 0.5, 1, 2, 4, 8, 15, 15]),
             (says(400, "plain HTTP was sent to a TLS port"), [5, 10, 20, 40, 60, 60, 60, 60]),
         ],
     )
@@ -212,6 +213,17 @@ class TestTrouble:
         assert counted(far.store) == counted(remote)
         assert remote.dropped == NOTHING_DROPPED
         assert [body["triggers"] for body in far.bodies] == [far.bodies[0]["triggers"]] * (len(pauses) + 1)
+
+    def test_smaller_batches_are_tried_and_larger_ones_again(
+        self, clock: FakeClock, far: FakeExporter, remote: DrivenRemote
+    ) -> None:
+        far.incidents.extend([unreachable] * 7)
+        for number in range(300):
+            remote.add_trigger("xQc", "keyword", {"number": number})
+        remote.deliver(clock)
+        assert [len(body["triggers"]) for body in far.bodies] == [300, 150, 75, 37, 18, 16, 16, 16, 32, 64, 128, 60]
+        assert far.store.recent_triggers == remote.recent_triggers
+        assert counted(far.store) == counted(remote)
 
     def test_waits_are_halved_at_random(self, clock: FakeClock, far: FakeExporter) -> None:
         chance = iter([0.0, 0.5, 1.0])
