@@ -153,11 +153,12 @@ class Sender:
             return answer
         if answer.status in _PASSING or answer.status >= 500:
             raise _NotNowError(BUSY, f"the exporter asks for time: {_said(answer)}", answer.retry_after)
-        if answer.status != 200:
+        if answer.status == 200 and not answer.text:
+            # What a connection leaves behind that ends amid the headers of an answer.
+            raise _NotNowError(UNREACHABLE, "the exporter cannot be reached: the answer was cut short")
+        instance = _read(answer, "instance", str) if answer.status == 200 else None
+        if not instance:
             raise _NotNowError(MISCONFIGURED, f"expected an exporter that takes pushes from here: {_said(answer)}")
-        instance = _read(answer, "instance", str)
-        if not instance:  # a connection that ends amid the headers of an answer looks like an empty one
-            raise _NotNowError(BUSY, f"expected the answer of an exporter: {_said(answer)}")
         if self._instance not in {"", instance}:
             logger.info("the exporter is another than before: all gauges are sent again")
             self._replaced = True

@@ -14,7 +14,7 @@ import time
 
 from exporter import RemoteStats
 
-PACE = 0.002  # seconds between two events
+PACE = 0.01  # seconds between two events
 
 
 def busy(stats: RemoteStats, name: str, events: int) -> None:
@@ -38,7 +38,7 @@ def main(how: str, url: str, name: str, events: int = 0) -> None:
         ended.set()
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
-    with RemoteStats(url, strict=True) as stats:
+    with RemoteStats(url, strict=True, interval=0.05) as stats:
         stats.update_viewers(name, len(name))
         stats.update_velocity(name, 0.5)
         stats.update_recording_status(name, True)
