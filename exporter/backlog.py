@@ -41,15 +41,14 @@ class Backlog:
             if self._outbox.holds_clear:
                 # The gauges are of a time after that clear, which is sent after them and would take them away.
                 return Load(events, since, more=True)
-            changes = self._store.changes(since) if since else None
-            stats = self._store if changes is None else changes
+            changes = self._store.gauges(since)
             gauges = [
                 Item(kind, streamer, value)
                 for kind in _GAUGES
-                for streamer, value in getattr(stats, kind).items()
+                for streamer, value in getattr(changes, kind).items()
                 if (kind, streamer) not in self._refused
             ]
-            return Load(events + gauges, self._store.version, more=not self._outbox.empty)
+            return Load(events + gauges, changes.version, more=not self._outbox.empty)
 
     def settle(self, items: Iterable[Item]) -> None:
         """Forget events that have arrived."""

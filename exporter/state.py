@@ -229,9 +229,14 @@ class State:
 
     def changes(self, since: int, upto: int | None = None) -> Changes | None:
         """What changed after the version ``since``, events up to ``upto``; ``None`` if that cannot be told any more."""
-        changes = Changes(self.version if upto is None else min(upto, self.version))
-        if since > self.version or not self._log.put(since, changes):
-            return None
+        changes = self.gauges(since)
+        if upto is not None:
+            changes.version = min(upto, self.version)
+        return changes if since <= self.version and self._log.put(since, changes) else None
+
+    def gauges(self, since: int) -> Changes:
+        """The gauges that changed after the version ``since``, and no events; all of them for 0."""
+        changes = Changes(self.version)
         for row in self.rows.values():
             if row.version > since:
                 if row.viewers is not None and row.viewers_version > since:

@@ -332,6 +332,12 @@ class SharedStats:
             self._settle()
             return self._state.changes(since, upto)
 
+    def gauges(self, since: int) -> Changes:
+        """The gauges that changed after the version ``since``, and no events; all of them for 0."""
+        with self._lock:
+            self._settle()
+            return self._state.gauges(since)
+
     def on_next_change(self, wake: Callable[[], None]) -> None:
         """Have ``wake`` called once, at the next change, by the thread that makes it: be quick, and do not raise."""
         with self._lock:
