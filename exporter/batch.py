@@ -16,7 +16,7 @@ from exporter.validation import Limits, Reason
 FUTURE: Final = 60.0  # seconds by which clocks may differ
 _LISTED: Final = 100  # mistakes; more would help nobody
 _DIGITS: Final = 400  # of a whole number: no sample can hold so many, and reading more takes long
-_ID_LIMITS: Final = Limits()
+ID_LIMITS: Final = Limits()  # ids and sources: whoever makes them knows nothing of the limits set here
 
 Event = tuple[str, str | None]
 """A streamer, and the event's id if it has one."""
@@ -205,7 +205,7 @@ class _Reader:
         return validation.name(path, value, self._limits)
 
     def _id(self, path: str, value: Any) -> str:
-        return validation.name(path, value, _ID_LIMITS)  # whoever makes ids knows nothing of the limits set here
+        return validation.name(path, value, ID_LIMITS)
 
     def _checked(self, check: Callable[[str, Any], Any], path: str, value: Any) -> Any:
         try:
