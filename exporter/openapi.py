@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from exporter import __version__
-from exporter.batch import FUTURE
+from exporter.batch import FUTURE, ID_LIMITS
 from exporter.history import RECENT_TRIGGERS
 from exporter.validation import Limits
 
@@ -40,7 +40,7 @@ def _schemas(limits: Limits) -> _Data:
         "chat_velocities": _each_streamer(_ref("Number"), "Chat messages per minute, by streamer."),
         "recording_status": _each_streamer({"type": "boolean"}, "Whether the stream is being recorded, by streamer."),
     }
-    event = _ref("Name") | {"description": "With the same source and id, an event is counted once."}
+    event = _ref("Id") | {"description": "With the same source and id, an event is counted once."}
     details = {
         "type": "object",
         "description": f"Whatever describes the trigger, of at most {limits.details_bytes} bytes as JSON.",
@@ -50,6 +50,12 @@ def _schemas(limits: Limits) -> _Data:
             "type": "string",
             "minLength": 1,
             "maxLength": limits.name_length,
+            "description": "Text that UTF-8 can carry: no lone surrogates.",
+        },
+        "Id": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": ID_LIMITS.name_length,
             "description": "Text that UTF-8 can carry: no lone surrogates.",
         },
         "Number": {"type": "number", "minimum": 0, "description": "Finite as a 64-bit float."},
@@ -96,7 +102,7 @@ def _schemas(limits: Limits) -> _Data:
                 "cleared": _list(
                     _ref("Name"), description="Streamers whose streams ended; they are cleared before all else."
                 ),
-                "source": _ref("Name") | {"description": "The pusher's name for itself, under which its ids count."},
+                "source": _ref("Id") | {"description": "The pusher's name for itself, under which its ids count."},
             },
         ),
         "Applied": _object(

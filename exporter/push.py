@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -25,7 +25,7 @@ _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 class PushPolicy:
     """Who may push: who has ``token``; without one everybody if ``local``, which is listening on a loopback address."""
 
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     local: bool = False
 
     def __str__(self) -> str:

@@ -22,12 +22,20 @@ class State:
     """Every streamer's row in the order first seen, the newest triggers, today's clips, and the version of it all.
 
     ``declared`` are the trigger types whose counters start at 0; ``stale_after`` is in seconds, 0 for never; ``now`` is
-    Unix time, here and in every method, which expects it not to fall but is not harmed if it does. :meth:`touch` and
-    :meth:`check_type` refuse by raising :class:`~exporter.errors.InvalidUpdate`; nothing else refuses anything.
+    Unix time, here and in every method, which expects it not to fall but is not harmed if it does; ``log`` is told of
+    every event. :meth:`touch` and :meth:`check_type` refuse by raising :class:`~exporter.errors.InvalidUpdate`; nothing
+    else refuses anything.
     """
 
     def __init__(
-        self, declared: Iterable[str], limits: Limits, stale_after: float, time_zone: tzinfo | None, now: float
+        self,
+        declared: Iterable[str],
+        limits: Limits,
+        stale_after: float,
+        time_zone: tzinfo | None,
+        now: float,
+        *,
+        log: EventLog,
     ) -> None:
         self._limits = limits
         self._zeros: Mapping[str, int] = dict.fromkeys(declared, 0)
@@ -35,7 +43,7 @@ class State:
         self._others: Counter[str] = Counter()  # types not declared, by the number of rows that have them
         self._stale_after = stale_after
         self._next_expiry = math.inf
-        self._log = EventLog()
+        self._log = log
         self._ids = KnownIds()
         self.rows: dict[str, Row] = {}
         self.history = TriggerHistory()
@@ -221,9 +229,14 @@ class State:
 
     def changes(self, since: int, upto: int | None = None) -> Changes | None:
         """What changed after the version ``since``, events up to ``upto``; ``None`` if that cannot be told any more."""
-        changes = Changes(self.version if upto is None else min(upto, self.version))
-        if since > self.version or not self._log.put(since, changes):
-            return None
+        changes = self.gauges(since)
+        if upto is not None:
+            changes.version = min(upto, self.version)
+        return changes if since <= self.version and self._log.put(since, changes) else None
+
+    def gauges(self, since: int) -> Changes:
+        """The gauges that changed after the version ``since``, and no events; all of them for 0."""
+        changes = Changes(self.version)
         for row in self.rows.values():
             if row.version > since:
                 if row.viewers is not None and row.viewers_version > since:

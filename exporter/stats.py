@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
 from exporter import validation
 from exporter.batch import read
-from exporter.changes import Changes
+from exporter.changes import Changes, EventLog
 from exporter.errors import InvalidBatch, InvalidUpdate
 from exporter.history import TriggerEntry, iso
 from exporter.logs import RateLimited
@@ -57,9 +57,8 @@ class SharedStats:
     def __new__(cls) -> SharedStats:  # noqa: D102, PYI034 - every class of this kind gives the one shared store
         return SharedStats._shared
 
-    @classmethod
+    @staticmethod
     def create(
-        cls,
         *,
         limits: Limits | None = None,
         trigger_types: Iterable[str] = TRIGGER_TYPES,
@@ -75,19 +74,36 @@ class SharedStats:
         time; without ``strict`` refused updates are logged instead of raised. Raises :class:`InvalidUpdate` for trigger
         types that cannot be any and ``ValueError`` for a ``stale_after`` that is not a finite number of at least 0.
         """
+        self = object.__new__(SharedStats)
+        self._set_up(
+            limits=limits or Limits(),
+            trigger_types=trigger_types,
+            stale_after=stale_after,
+            time_zone=time_zone,
+            clock=clock,
+            strict=strict,
+            log=EventLog(),
+        )
+        return self
+
+    def _set_up(
+        self,
+        *,
+        limits: Limits,
+        trigger_types: Iterable[str],
+        stale_after: float,
+        time_zone: tzinfo | None,
+        clock: Callable[[], float],
+        strict: bool,
+        log: EventLog,
+    ) -> None:
+        # Not in __init__, which Python calls again at every SharedStats().
         if not 0 <= stale_after < math.inf:
             raise ValueError(f"stale_after: expected a finite number of seconds, 0 for never, got {stale_after!r}")
-        limits = limits or Limits()
         declared = [validation.name("trigger_types", each, limits) for each in trigger_types]
         if len(declared) > limits.trigger_types:
             raise InvalidUpdate("trigger_types", declared, f"at most {limits.trigger_types}", Reason.TRIGGER_TYPES)
-        self = object.__new__(cls)
-        self._set_up(State(declared, limits, stale_after, time_zone, clock()), limits, clock, strict=strict)
-        return self
-
-    def _set_up(self, state: State, limits: Limits, clock: Callable[[], float], *, strict: bool) -> None:
-        # Not in __init__, which Python calls again at every SharedStats().
-        self._state = state
+        self._state = State(declared, limits, stale_after, time_zone, clock(), log=log)
         self._limits = limits
         self._clock = clock
         self._strict = strict
@@ -315,6 +331,12 @@ class SharedStats:
         with self._lock:
             self._settle()
             return self._state.changes(since, upto)
+
+    def gauges(self, since: int) -> Changes:
+        """The gauges that changed after the version ``since``, and no events; all of them for 0."""
+        with self._lock:
+            self._settle()
+            return self._state.gauges(since)
 
     def on_next_change(self, wake: Callable[[], None]) -> None:
         """Have ``wake`` called once, at the next change, by the thread that makes it: be quick, and do not raise."""
