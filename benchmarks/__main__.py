@@ -9,6 +9,7 @@ from pathlib import Path
 BENCHMARKS = {
     "exposition": "updates and scrapes, side by side with prometheus_client",
     "farm": "a real Prometheus that scrapes every second, while threads write as fast as they can",
+    "push": "from update_viewers to a client's callback, and what 500 clients cost the writer",
     "raids": "how fast the alert rules catch raids on recorded streams, and what they raise without one",
 }
 
