@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from exporter.door import Door
 from exporter.limits import Refused
-from exporter.tls import Tls
+from exporter.tls import SEND_ALERT, Tls
 
 # A peer that is gone without a word is noticed after about two minutes; one that does not take what it is sent, after
 # one. What a platform does not have is left out. Seconds, but for TCP_USER_TIMEOUT, which is in milliseconds.
@@ -73,6 +73,7 @@ class Connection(H11Protocol):
             self._securing = self.loop.create_task(self._secure(transport, tls))
 
     async def _secure(self, transport: asyncio.Transport, tls: Tls) -> None:
+        SEND_ALERT.set(transport.write)
         try:
             secured = await self.loop.start_tls(
                 transport, self, tls.context, server_side=True, ssl_handshake_timeout=self._door.limits.header_seconds

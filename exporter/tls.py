@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,6 +75,33 @@ class Tls:
         )
 
 
+SEND_ALERT: Final[ContextVar[Callable[[bytes], None]]] = ContextVar("SEND_ALERT")
+"""How the peer of the connection being made is told why its handshake failed."""
+
+
+class _Context(ssl.SSLContext):
+    """A context whose handshakes tell the peer why they fail: asyncio closes before it sends the alert."""
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *rest: Any, **options: Any) -> ssl.SSLObject:
+        wrapped = super().wrap_bio(incoming, outgoing, *rest, **options)
+        if isinstance(wrapped, _Telling) and (send := SEND_ALERT.get(None)) is not None:
+            wrapped.tell = lambda: send(outgoing.read())
+        return wrapped
+
+
+class _Telling(ssl.SSLObject):
+    tell: Callable[[], None] = staticmethod(lambda: None)
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError:
+            self.tell()
+            raise
+
+
 def load(config: TlsConfig, mistakes: list[str]) -> Tls | None:
     """Make a context; every mistake in the files adds a line to ``mistakes``, and then there is none."""
     before = len(mistakes)
@@ -84,7 +112,8 @@ def load(config: TlsConfig, mistakes: list[str]) -> Tls | None:
         _pem(config.client_ca_file, "client_ca_file", "a certificate", mistakes)
     if len(mistakes) > before:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _Context(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = _Telling
     context.minimum_version = VERSIONS[config.min_version]
     context.maximum_version = VERSIONS[config.max_version]
     context.set_alpn_protocols(["http/1.1"])
