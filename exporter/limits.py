@@ -24,7 +24,7 @@ class Refused(StrEnum):
     HEADER_TIME = "header_time"
     MALFORMED = "malformed"
     CREDENTIALS = "credentials"
-    PASSWORD_CHECKS = "password_checks"  # noqa: S105 - the name of a reason
+    PASSWORD_CHECKS = "password_checks"  # noqa: S105 # nosec B105 # the name of a reason
     SUBSCRIBERS = "subscribers"
 
 

@@ -179,13 +179,13 @@ async def _events(hub: Hub, request: Request) -> AsyncIterator[bytes]:
 
 
 async def _refused(request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, HTTPException)  # noqa: S101 - Starlette calls this for no other
+    assert isinstance(problem, HTTPException)  # noqa: S101 # nosec B101 # Starlette calls this for no other
     details = [f"{request.method} {request.url.path}"]
     return _Json({"error": problem.detail, "details": details}, problem.status_code, headers=problem.headers)
 
 
 async def _invalid(_: Request, problem: Exception) -> Response:
-    assert isinstance(problem, InvalidBatch)  # noqa: S101 - Starlette calls this for no other
+    assert isinstance(problem, InvalidBatch)  # noqa: S101 # nosec B101 # Starlette calls this for no other
     status = 400 if isinstance(problem, NotJson) else 422
     return _Json({"error": "nothing was applied", "details": problem.mistakes}, status)
 

@@ -75,7 +75,7 @@ _Loader.add_constructor(_MAPPING, _mapping)
 
 def _yaml(text: str | bytes) -> object:
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 # nosec B506 - _Loader is a SafeLoader
+        return yaml.load(text, _Loader)  # noqa: S506 # nosec B506 # _Loader is a SafeLoader
     except yaml.MarkedYAMLError as problem:
         # The exception's own text quotes the line, which may hold a hash.
         place = problem.problem_mark
