@@ -12,7 +12,8 @@ class Row:
 
     ``triggers`` and ``last_triggers`` are replaced, never changed: rows can share them and readers can keep them. The
     versions are the store's at the newest change: ``version`` of anything, the others of one gauge. ``updated`` is the
-    Unix time of that, in whole seconds so that its sample changes at most once a second.
+    Unix time of the newest update, in whole seconds so that its sample changes at most once a second; ``None`` if there
+    was none since the row was restored.
     """
 
     __slots__ = (
@@ -38,7 +39,7 @@ class Row:
         self.triggers = triggers
         self.last_triggers = last_triggers
         self.clips = 0
-        self.updated = 0
+        self.updated: int | None = None
         self.version = self.viewers_version = self.velocity_version = self.recording_version = 0
 
 
@@ -46,7 +47,7 @@ class RowCopy(NamedTuple):
     """One streamer's numbers as they were at one moment; ``None`` is "never reported".
 
     ``triggers`` counts by type, ``last_triggers`` holds Unix times by type, ``updated`` is the Unix time of the newest
-    update in whole seconds, ``version`` the store's version at that update.
+    update in whole seconds, ``version`` the store's version at the newest change.
     """
 
     streamer: str
@@ -56,7 +57,7 @@ class RowCopy(NamedTuple):
     triggers: Mapping[str, int]
     last_triggers: Mapping[str, float]
     clips: int
-    updated: int
+    updated: int | None
     version: int
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import os
 import socket
 import sys
 import threading
@@ -20,6 +21,7 @@ from exporter.live import Hub
 from exporter.push import BODY_BYTES, PushPolicy, Receiver
 from exporter.settings import Address
 from exporter.stats import SharedStats
+from exporter.storage import Storage
 from exporter.web import create_app
 
 _GRACE = 2  # seconds that a stop leaves to requests under way: below the 5 in which a stop must be done
@@ -29,13 +31,21 @@ _KEEP_ALIVE = 75  # seconds, longer than any usual scrape interval, so that Prom
 class Server:
     """A running exporter: ``url`` is where, :meth:`stop` ends it. It is a context manager, too."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, address: Address, hub: Hub | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        address: Address,
+        hub: Hub | None = None,
+        storage: Storage | None = None,
+    ) -> None:
         """Serve ``app`` on a socket that listens on ``address``, in a daemon thread; returns once it answers.
 
-        Subscribers of ``hub`` are let go when it stops.
+        Subscribers of ``hub`` are let go when it stops, and ``storage`` is closed then.
         """
         self._socket = listener
         self._hub = hub
+        self._storage = storage
         self.who_may_push = ""
         self.port: int = self._socket.getsockname()[1]
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address.host, address.host)  # noqa: S104
@@ -79,6 +89,15 @@ class Server:
             self._hub.close()
         self._uvicorn.should_exit = True
         self._thread.join(_GRACE + 2)
+        if self._storage is not None:
+            self._storage.close()
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all that was counted so far is on disk, ``timeout`` seconds at most; tells whether it is.
+
+        Without a storage there is nothing to wait for.
+        """
+        return self._storage is None or self._storage.flush(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +127,7 @@ def serve(
     push_token: str | None = None,
     body_bytes: int = BODY_BYTES,
     links: Mapping[str, str] | None = None,
+    storage: str | os.PathLike[str] | None = None,
 ) -> Server:
     """Serve a store's numbers in a background thread, so that Prometheus can scrape them.
 
@@ -115,21 +135,34 @@ def serve(
     store unless another is given; ``registry`` holds the families served beside it, by default prometheus_client's
     own, with its process and Python metrics. Who pushes over HTTP needs ``push_token``; without one it is accepted on
     loopback addresses only, and at most ``body_bytes`` at once. ``links`` are addresses that the page leads to, by what
-    is there. Raises :class:`~exporter.errors.ListenError` if the address cannot be listened on.
+    is there. ``storage`` is a folder in which all that is counted outlives restarts and crashes; ``flush()`` of what is
+    returned waits until it is on disk. Raises :class:`~exporter.errors.ListenError` if the address cannot be listened
+    on, and :class:`~exporter.errors.StorageError` if the folder is a file or another exporter writes there; what else
+    is wrong with it is logged and is a metric, and the numbers are served.
     """
     store = SharedStats() if stats is None else stats
     hub = Hub(store)
     where = Address(address, port)
     listener = listen(where)
     policy = PushPolicy(push_token, local=ipaddress.ip_address(listener.getsockname()[0]).is_loopback)
+    kept: Storage | None = None
     try:
+        kept = Storage(store, storage) if storage is not None else None
         app = create_app(
-            store, registry, hub, Receiver(store, policy, body_bytes), telemetry_path=telemetry_path, links=links
+            store,
+            registry,
+            hub,
+            Receiver(store, policy, body_bytes, kept),
+            storage=kept,
+            telemetry_path=telemetry_path,
+            links=links,
         )
+        server = Server(app, listener, where, hub, kept)
     except BaseException:
         listener.close()
+        if kept is not None:
+            kept.close()
         raise
-    server = Server(app, listener, where, hub)
     server.who_may_push = str(policy)
     return server
 

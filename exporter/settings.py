@@ -195,6 +195,15 @@ class Settings:
     max_body_bytes: int = _setting(
         Option("--limit.body-bytes", str(4 * 1024 * 1024), "N", "Size of the body of one push.", _count)
     )
+    storage_path: str = _setting(
+        Option(
+            "--storage.path",
+            "",
+            "FOLDER",
+            "Folder in which counters outlive restarts and crashes; without one they begin at 0 again.",
+            str,
+        )
+    )
     prometheus_url: str = _setting(
         Option("--web.prometheus-url", "", "URL", "Where the page's link to Prometheus leads.", _url)
     )

@@ -10,6 +10,7 @@ from datetime import tzinfo
 from exporter import validation
 from exporter.batch import Batch, TriggerUpdate
 from exporter.changes import Changes, EventLog
+from exporter.counted import Counted, Counts
 from exporter.daily import DailyCounts
 from exporter.errors import InvalidBatch, InvalidUpdate
 from exporter.history import Trigger, TriggerHistory
@@ -35,6 +36,7 @@ class State:
         self._others: Counter[str] = Counter()  # types not declared, by the number of rows that have them
         self._stale_after = stale_after
         self._next_expiry = math.inf
+        self._restored = 0
         self._log = EventLog()
         self._ids = KnownIds()
         self.rows: dict[str, Row] = {}
@@ -117,8 +119,10 @@ class State:
         self.settle(now)
         row = self.touch(streamer, now)
         row.clips += 1
-        self.clips_today.increment(row.streamer, self.rows)
+        forgotten = self.clips_today.increment(row.streamer, self.rows)
         self._log.clip(row.version, row.streamer)
+        if forgotten is not None:
+            self._log.cleared(self._changed(now), forgotten)
 
     def apply(self, batch: Batch, now: float) -> tuple[int, int]:
         """Apply a batch whole, or refuse it and change nothing; returns how many updates it held, and known ids."""
@@ -198,9 +202,9 @@ class State:
         if self.clips_today.turn(now):
             self._log.cut(self._changed(now))
 
-    def _expiry(self, updated: int) -> float:
+    def _expiry(self, updated: int | None) -> float:
         # At whole seconds: however many streamers fall silent, the rows are searched at most once a second.
-        return updated + 1 + self._stale_after
+        return (self._restored if updated is None else updated) + 1 + self._stale_after
 
     def _expire(self, now: float) -> None:
         stale = [name for name, row in self.rows.items() if now >= self._expiry(row.updated)]
@@ -223,3 +227,53 @@ class State:
                 if row.recording is not None and row.recording_version > since:
                     changes.recording_status[row.streamer] = row.recording
         return changes
+
+    def counted(self, since: int | None, ids_since: int) -> Counted:
+        """What was counted after the version ``since``, or all if that is ``None`` or too old, and the ids added since.
+
+        A streamer with nothing counted is left out of all: when it is seen again its counters start at 0 anyway.
+        """
+        names = None if since is None else self._log.streamers(since)
+        whole = names is None
+        today = self.clips_today.copy()
+        rows: dict[str, Counts | None] = {}
+        for name in self.rows if names is None else names:
+            row = self.rows.get(name)
+            if row is not None and (row.clips or any(row.triggers.values())):
+                rows[name] = Counts(row.clips, row.triggers, row.last_triggers)
+            elif not whole:
+                rows[name] = None
+        return Counted(
+            self.version,
+            whole,
+            rows,
+            today if names is None else {name: today.get(name, 0) for name in names},
+            self.clips_today.ends,
+            self.history.copy(),
+            self._ids.since(ids_since),
+            self._ids.total,
+        )
+
+    def restore(self, earlier: Counted, now: float) -> None:
+        """Add what an earlier store had counted; its streamers have ``stale_after`` from now to be updated again."""
+        self.settle(now)
+        version = self._changed(now)
+        self._restored = int(now)
+        for name, counts in earlier.rows.items():
+            if counts is None:
+                continue
+            row = self.rows.setdefault(name, Row(name, self._zeros, self._never))
+            triggers = {kind: row.triggers.get(kind, 0) + count for kind, count in counts.triggers.items()}
+            self._others.update(kind for kind in triggers if kind not in row.triggers)
+            row.triggers = {**row.triggers, **triggers}
+            row.last_triggers = {**counts.last_triggers, **row.last_triggers}
+            row.clips += counts.clips
+            row.version = version
+        self.membership += 1
+        if self._stale_after:
+            self._next_expiry = min(self._next_expiry, self._expiry(None))
+        for trigger in reversed(earlier.recent):
+            self.history.add(trigger)
+        self.clips_today.restore(earlier.clips_today, earlier.day_ends, now)
+        self._ids.restore(earlier.ids, earlier.ids_total)
+        self._log.cut(version)

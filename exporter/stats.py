@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, TypedDict, TypeVar
 from exporter import validation
 from exporter.batch import read
 from exporter.changes import Changes
+from exporter.counted import Counted
 from exporter.errors import InvalidBatch, InvalidUpdate
 from exporter.history import TriggerEntry, iso
 from exporter.logs import RateLimited
@@ -301,6 +302,17 @@ class SharedStats:
         with self._lock:
             self._settle()
             return self._state.changes(since)
+
+    def counted(self, since: int | None, ids_since: int) -> Counted:
+        """What was counted after the version ``since``, or all for ``None``, and the ids added to ``ids_since`` ids."""
+        with self._lock:
+            self._settle()
+            return self._state.counted(since, ids_since)
+
+    def restore(self, earlier: Counted) -> None:
+        """Add what an earlier store had counted to what this one has: its counters go on."""
+        with self._lock:
+            self._state.restore(earlier, self._clock())
 
     def on_next_change(self, wake: Callable[[], None]) -> None:
         """Have ``wake`` called once, at the next change, by the thread that makes it: be quick, and do not raise."""

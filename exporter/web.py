@@ -25,8 +25,10 @@ from exporter.live import Hub
 from exporter.push import Receiver
 from exporter.sockets import Sockets
 from exporter.stats import SharedStats
+from exporter.storage import Storage
 
 _EVENT_STREAM: Final = "text/event-stream"
+_COMMIT_SECONDS: Final = 1.0  # that a scrape waits for the disk: scrapes every few seconds must get through
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self';"
@@ -51,16 +53,18 @@ def create_app(
     hub: Hub,
     receiver: Receiver,
     *,
+    storage: Storage | None = None,
     telemetry_path: str = "/metrics",
     links: Mapping[str, str] | None = None,
 ) -> Starlette:
     """Make the ASGI application over a store and a registry whose families are served beside the store's own.
 
     The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed,
-    ``links`` are addresses that the page leads to, by what is there.
+    ``links`` are addresses that the page leads to, by what is there. With a ``storage``, a scrape shows only what is on
+    disk: after a crash, a counter that was seen would fall, which Prometheus takes for a reset and counts it all again.
     Raises ``ValueError`` if another store's families are in ``registry``.
     """
-    exposition = Exposition(store, registry, hub.numbers)
+    exposition = Exposition(store, registry, hub.numbers, *(() if storage is None else (storage.numbers,)))
 
     # Plain functions run in a pool of threads: however long a scrape takes, the event loop goes on.
     def metrics(request: Request) -> Response:
@@ -69,6 +73,8 @@ def create_app(
             request.headers.get("accept-encoding", ""),
             frozenset(request.query_params.getlist("name[]")),
         )
+        if storage is not None:
+            storage.flush(_COMMIT_SECONDS)  # what cannot be kept is served all the same
         headers = {"Vary": "Accept, Accept-Encoding"} | ({"Content-Encoding": "gzip"} if scrape.gzipped else {})
         # Through the headers, for a media type given as such would have its character set written twice.
         return Response(scrape.body, headers=headers | {"Content-Type": scrape.content_type})
