@@ -43,7 +43,8 @@ def take(path: Path, connection: sqlite3.Connection) -> None:
     """
     execute = connection.execute
     execute("PRAGMA locking_mode = EXCLUSIVE")
-    execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect on a file that is empty as yet
+    if not path.stat().st_size:  # later it is too late, and on a file of another's it would be written
+        execute("PRAGMA auto_vacuum = INCREMENTAL")
     with transaction(connection, "EXCLUSIVE"):
         application, version = (execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
         new = application == version == 0 and execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)

@@ -266,7 +266,8 @@ class State:
             triggers = {kind: row.triggers.get(kind, 0) + count for kind, count in counts.triggers.items()}
             self._others.update(kind for kind in triggers if kind not in row.triggers)
             row.triggers = {**row.triggers, **triggers}
-            row.last_triggers = {**counts.last_triggers, **row.last_triggers}
+            newest = {kind: max(at, row.last_triggers.get(kind, at)) for kind, at in counts.last_triggers.items()}
+            row.last_triggers = {**row.last_triggers, **newest}
             row.clips += counts.clips
             row.version = version
         self.membership += 1
