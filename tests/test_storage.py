@@ -341,6 +341,40 @@ class TestCommits:
         file.close()
         assert held == [200, 50]
 
+    def test_a_commit_that_was_cut_short_never_happened(self, open_store: Open, tmp_path: Path) -> None:
+        """Cut the log at any byte, as a loss of power may: what comes back is whole, and of one moment."""
+        store, storage = open_store(tmp_path / "power")
+        moments = [kept(store)]
+        for number in range(12):
+            store.apply(
+                {
+                    "triggers": [
+                        {"streamer": f"s{number % 3}", "type": "keyword", "id": f"{number} {each}"} for each in range(3)
+                    ],
+                    "clips": [{"streamer": f"s{number % 4}"}],
+                    "cleared": ["s1"] if number % 5 == 4 else [],
+                }
+            )
+            assert storage.flush(20)
+            moments.append(kept(store))
+        log = (tmp_path / "power" / f"{FILE_NAME}-wal").read_bytes()
+        main = (tmp_path / "power" / FILE_NAME).read_bytes()
+        storage.close()
+        back = []
+        for cut in range(0, len(log) + 1, len(log) // 60):
+            folder = tmp_path / f"cut {cut}"
+            folder.mkdir()
+            (folder / FILE_NAME).write_bytes(main)
+            (folder / f"{FILE_NAME}-wal").write_bytes(log[:cut])
+            again, storage = open_store(folder)
+            back.append(moments.index(kept(again)))
+            assert len(again.get_all_stats()["recent_triggers"]) == min(20, 3 * back[-1])
+            known = {"triggers": [{"streamer": "s0", "type": "raid", "id": f"{n} 2"} for n in range(back[-1])]}
+            assert again.apply(known) == (0, back[-1])
+            storage.close()
+        assert back == sorted(back)
+        assert set(back) >= set(range(10))
+
     def test_a_forked_process_leaves_the_file_alone(self, open_store: Open) -> None:
         store, storage = open_store()
         storage._process = -1  # as a fork sees it: another process than the one that opened the file
