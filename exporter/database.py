@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -16,6 +20,7 @@ from exporter.schema import take, transaction
 from exporter.troubles import Trouble, described
 
 FILE_NAME: Final = "clipper-exporter.db"
+_VARIABLES: Final = 8000  # of one statement: thousands of rows
 LOCK_WAIT: Final = 5.0  # seconds for an exporter that is being stopped to let go of the file
 
 
@@ -29,6 +34,7 @@ class Database:
         self._path = path
         self._connection = connection
         self._file = path.stat().st_ino
+        self._variables = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
 
     @classmethod
     def open(cls, folder: Path, lock_wait: float = LOCK_WAIT) -> Self:
@@ -39,6 +45,9 @@ class Database:
         path = folder / FILE_NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            # SQLite would open it for reading, and fail later at something else.
+            if not all(os.access(each, os.W_OK) for each in (folder, path) if each.exists()):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except (FileExistsError, NotADirectoryError):
             raise StorageError(
                 folder, "expected a folder, this or what it is in is a file", Trouble.NO_FOLDER
@@ -113,24 +122,20 @@ class Database:
             raise described(self._path, problem) from None
 
     def _write(self, counted: Counted, instance: str) -> None:
-        execute, many = self._connection.execute, self._connection.executemany
         if counted.whole:
             for table in ("streamers", "triggers", "clips_today"):
-                execute(f"DELETE FROM {table}")  # noqa: S608 - names from the line above
+                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the line above
         else:
-            many("DELETE FROM triggers WHERE streamer = ?", [(name,) for name in counted.rows])
-            many(
-                "DELETE FROM streamers WHERE streamer = ?", [(name,) for name, it in counted.rows.items() if it is None]
-            )
-            gone = [(name,) for name, clips in counted.clips_today.items() if not clips]
-            many("DELETE FROM clips_today WHERE streamer = ?", gone)
+            gone = [(name,) for name, counts in counted.rows.items() if counts is None]
+            spent = [(name,) for name, clips in counted.clips_today.items() if not clips]
+            self._many("DELETE FROM triggers WHERE streamer IN (VALUES", [(name,) for name in counted.rows], ")")
+            self._many("DELETE FROM streamers WHERE streamer IN (VALUES", gone, ")")
+            self._many("DELETE FROM clips_today WHERE streamer IN (VALUES", spent, ")")
         held = [(name, counts) for name, counts in counted.rows.items() if counts is not None]
-        many(
-            "INSERT INTO streamers VALUES (?, ?) ON CONFLICT (streamer) DO UPDATE SET clips = excluded.clips",
-            [(name, counts.clips) for name, counts in held],
-        )
-        many(
-            "INSERT INTO triggers VALUES (?, ?, ?, ?)",
+        replace = "ON CONFLICT (streamer) DO UPDATE SET clips = excluded.clips"
+        self._many("INSERT INTO streamers VALUES", [(name, counts.clips) for name, counts in held], replace)
+        self._many(
+            "INSERT INTO triggers VALUES",
             [
                 (name, kind, count, counts.last_triggers.get(kind))
                 for name, counts in held
@@ -138,18 +143,28 @@ class Database:
                 if count
             ],
         )
-        many(
-            "INSERT INTO clips_today VALUES (?, ?) ON CONFLICT (streamer) DO UPDATE SET clips = excluded.clips",
-            [(name, clips) for name, clips in counted.clips_today.items() if clips],
-        )
-        recent = [(place, *trigger) for place, trigger in enumerate(counted.recent)]
-        many("INSERT OR REPLACE INTO recent VALUES (?, ?, ?, ?, ?)", recent)
-        execute("DELETE FROM recent WHERE place >= ?", (len(recent),))
+        today = [(name, clips) for name, clips in counted.clips_today.items() if clips]
+        self._many("INSERT INTO clips_today VALUES", today, replace)
+        self._connection.execute("DELETE FROM recent")
+        self._many("INSERT INTO recent VALUES", [(place, *trigger) for place, trigger in enumerate(counted.recent)])
         first = counted.ids_total - len(counted.ids) + 1
-        many("INSERT INTO ids VALUES (?, ?, ?)", [(first + at, *event) for at, event in enumerate(counted.ids)])
-        execute("DELETE FROM ids WHERE number <= ?", (counted.ids_total - CAPACITY,))
+        self._many("INSERT INTO ids VALUES", [(first + at, *event) for at, event in enumerate(counted.ids)])
+        if counted.ids:
+            self._connection.execute("DELETE FROM ids WHERE number <= ?", (counted.ids_total - CAPACITY,))
         about = [("instance", instance), ("day_ends", counted.day_ends)]
-        many("INSERT OR REPLACE INTO about VALUES (?, ?)", about)
+        self._many("INSERT OR REPLACE INTO about VALUES", about)
+
+    def _many(self, statement: str, rows: Sequence[Sequence[Any]], rest: str = "") -> None:
+        """Execute ``statement`` with all ``rows`` as the values behind it, and ``rest`` behind these.
+
+        In few statements of many rows, not in many of one: around each, the thread lets go of Python's interpreter
+        lock, and waits 5 ms to have it back while another thread computes.
+        """
+        at_once = min(self._variables, _VARIABLES) // len(rows[0]) if rows else 1
+        for at in range(0, len(rows), at_once):
+            some = rows[at : at + at_once]
+            row = f"({', '.join('?' * len(some[0]))})"
+            self._connection.execute(f"{statement} {', '.join([row] * len(some))} {rest}", list(chain(*some)))
 
     def close(self) -> None:
         """Let go of the file; what was committed stays."""

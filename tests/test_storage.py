@@ -223,7 +223,9 @@ class TestRestart:
         second.add_trigger("xQc", "keyword")
         second.increment_clips_today("xQc")
         second.update_viewers("xQc", 7)
+        version = second.version
         Storage(second, tmp_path).close()
+        assert second.changes(version) is None  # who follows the store needs the whole
         assert second.rows()[0].triggers["keyword"] == 2
         assert (second.rows()[0].viewers, second.rows()[0].clips, second.get_clips_today("xQc")) == (7, 2, 2)
         assert len(second.recent_triggers) == 2
