@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from alerts.recorded import RULES, SCRAPE_INTERVAL
 
-GROUPS = ("clipper-thresholds", "clipper-streamers", "clipper-exporter")
+GROUPS = ("clipper-thresholds", "clipper-streamers", "clipper-recording", "clipper-exporter")
 _SAMPLE = re.compile(r'\{((?:[a-z_]+="[^"{}]*"(?:, )?)+)\} ([-+0-9.E]+|NaN)')
 _LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
 

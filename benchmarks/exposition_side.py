@@ -99,7 +99,7 @@ class Theirs:
     """prometheus_client's own metrics and server."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._clock = clock
         self._registry = CollectorRegistry()
         self._viewers, self._velocity, self._recording, self._last_update, self._last_trigger = (

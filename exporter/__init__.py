@@ -18,21 +18,31 @@ __version__ = "0.1.0"
 
 from exporter.emit import emit_stats_update
 from exporter.errors import InvalidUpdate
-from exporter.settings import STRICT, Settings
+from exporter.settings import STRICT, URL, Settings
 from exporter.stats import SharedStats
 
 if TYPE_CHECKING:
+    from exporter.remote import RemoteStats
     from exporter.server import serve
 
-__all__ = ["InvalidUpdate", "SharedStats", "__version__", "emit_stats_update", "serve", "shared_stats"]
+__all__ = ["InvalidUpdate", "RemoteStats", "SharedStats", "__version__", "emit_stats_update", "serve", "shared_stats"]
 
 
 def _share() -> SharedStats:
+    log = logging.getLogger(__name__)
     # A misspelt variable must not keep a clipper from starting: it is told, and the default stands.
     settings, mistakes = Settings.read_what_is_right({}, os.environ)
     for mistake in mistakes:
-        logging.getLogger(__name__).error("environment ignored, the default stands: %s", mistake)
+        log.error("environment ignored, the default stands: %s", mistake)
     strict = os.environ.get(STRICT, "0") not in {"", "0"}
+    if os.environ.get(URL):
+        # Only whoever pushes needs an HTTP client, which takes many times longer to import than the store.
+        from exporter.remote import from_environment  # noqa: PLC0415
+
+        try:
+            return SharedStats.share(from_environment(os.environ, strict=strict, **settings.store_options))
+        except ValueError as problem:
+            log.error("nothing is pushed to an exporter: %s", problem)  # noqa: TRY400 - a person needs no traceback
     return SharedStats.share(SharedStats.create(strict=strict, **settings.store_options))
 
 
@@ -45,4 +55,8 @@ def __getattr__(name: str) -> Any:
         from exporter.server import serve  # noqa: PLC0415
 
         return serve
+    if name == "RemoteStats":
+        from exporter.remote import RemoteStats  # noqa: PLC0415
+
+        return RemoteStats
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -15,6 +15,8 @@ from exporter.validation import Limits, Reason
 
 FUTURE: Final = 60.0  # seconds by which clocks may differ
 _LISTED: Final = 100  # mistakes; more would help nobody
+_DIGITS: Final = 400  # of a whole number: no sample can hold so many, and reading more takes long
+ID_LIMITS: Final = Limits()  # ids and sources: whoever makes them knows nothing of the limits set here
 
 Event = tuple[str, str | None]
 """A streamer, and the event's id if it has one."""
@@ -43,16 +45,6 @@ class Batch:
     cleared: list[str] = field(default_factory=list)
     source: str = ""
 
-    def streamers(self) -> Iterator[str]:
-        """Every streamer that has a row once the batch is applied, some of them twice."""
-        yield from self.viewer_counts
-        yield from self.chat_velocities
-        yield from self.recording_status
-        for trigger in self.triggers:
-            yield trigger.streamer
-        for streamer, _ in self.clips:
-            yield streamer
-
 
 class NotJson(InvalidBatch):
     """A body that is not JSON at all."""
@@ -64,7 +56,9 @@ def parse(body: bytes) -> Any:
     Raises :class:`NotJson`.
     """
     try:
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+        return json.loads(
+            body.decode(), object_pairs_hook=_object, parse_int=_int, parse_float=_float, parse_constant=_constant
+        )
     except UnicodeDecodeError as problem:
         raise NotJson([f"body: expected UTF-8, got the byte 0x{body[problem.start]:02x} at {problem.start}"]) from None
     except RecursionError:
@@ -80,6 +74,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"the name {shown(twice)} twice in one object")
     return found
+
+
+def _int(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"the number {text[:40]}..., which is too large")
+    return int(text)
 
 
 def _float(text: str) -> float:
@@ -147,36 +147,41 @@ class _Reader:
         into += [self._checked(read, f"{path}[{at}]", each) for at, each in enumerate(value)]
 
     def _source(self, batch: Batch, path: str, value: Any) -> None:
-        batch.source = self._checked(self._name, path, value)
+        batch.source = self._checked(self._id, path, value)
 
     def _trigger(self, path: str, value: Any) -> TriggerUpdate:
         given = self._fields(path, value, required=("streamer", "type"), optional=("details", "timestamp", "id"))
-        if given.get("details", {}) is None:
-            raise InvalidUpdate(f"{path}.details", None, "an object", Reason.DETAILS)
         return TriggerUpdate(
-            self._name(f"{path}.streamer", given["streamer"]),
-            self._name(f"{path}.type", given["type"]),
-            validation.details(f"{path}.details", given.get("details"), self._limits),
-            self._time(f"{path}.timestamp", given["timestamp"]) if "timestamp" in given else None,
-            self._name(f"{path}.id", given["id"]) if "id" in given else None,
+            self._field(self._name, path, given, "streamer"),
+            self._field(self._name, path, given, "type"),
+            self._field(self._details, path, given, "details") or "{}",
+            self._field(self._time, path, given, "timestamp"),
+            self._field(self._id, path, given, "id"),
         )
 
     def _clip(self, path: str, value: Any) -> Event:
         given = self._fields(path, value, required=("streamer",), optional=("id",))
-        streamer = self._name(f"{path}.streamer", given["streamer"])
-        return streamer, self._name(f"{path}.id", given["id"]) if "id" in given else None
+        return self._field(self._name, path, given, "streamer"), self._field(self._id, path, given, "id")
 
     def _fields(self, path: str, value: Any, *, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise InvalidUpdate(path, value, "an object", Reason.MALFORMED)
         for key in required:
             if key not in value:
-                raise InvalidUpdate(f"{path}.{key}", None, "a value", Reason.MALFORMED)
+                self._note(f"{path}.{key}: expected a value, got none", Reason.MALFORMED)
         for key in value:
             if key not in required + optional:
-                expected = f"one of {', '.join(required + optional)} as the name"
-                raise InvalidUpdate(f"{path}.{shown(key)}", value[key], expected, Reason.MALFORMED)
+                self._refuse(f"{path}.{shown(key)}", value[key], f"one of {', '.join(required + optional)} as the name")
         return value
+
+    def _field(self, check: Callable[[str, Any], Any], path: str, given: dict[str, Any], key: str) -> Any:
+        # One field at a time, so that a second mistake in one trigger is told as well.
+        return self._checked(check, f"{path}.{key}", given[key]) if key in given else None
+
+    def _details(self, path: str, value: Any) -> str:
+        if value is None:
+            raise InvalidUpdate(path, value, "an object", Reason.DETAILS)
+        return validation.details(path, value, self._limits)
 
     def _time(self, path: str, value: Any) -> float:
         expected = "a time such as 2026-01-17T10:30:00+00:00"
@@ -198,6 +203,9 @@ class _Reader:
 
     def _name(self, path: str, value: Any) -> str:
         return validation.name(path, value, self._limits)
+
+    def _id(self, path: str, value: Any) -> str:
+        return validation.name(path, value, ID_LIMITS)
 
     def _checked(self, check: Callable[[str, Any], Any], path: str, value: Any) -> Any:
         try:

@@ -78,10 +78,11 @@ class EventLog:
         return list(dict.fromkeys(reversed(names)))
 
     def put(self, since: int, changes: Changes) -> bool:
-        """Put the events after the version ``since`` into ``changes``; tells if all of them are still known."""
+        """Put the events after ``since``, up to ``changes.version``, into it; tells if all of them are still known."""
         if since < self._complete_after:
             return False
         newest_first = takewhile(lambda event: event[0] > since, reversed(self._events))
-        for _, kind, what in reversed(list(newest_first)):
-            getattr(changes, kind).append(what)
+        for version, kind, what in reversed(list(newest_first)):
+            if version <= changes.version:
+                getattr(changes, kind).append(what)
         return True

@@ -85,7 +85,7 @@ def _store_samples(family: Family, rows: Iterable[RowCopy]) -> Iterator[tuple[tu
             for label, value in held.items():
                 yield (row.streamer, label), value
         elif held is not None:
-            yield (row.streamer,), held
+            yield (row.streamer,), int(held) if family.whole else held
 
 
 def _own_samples(family: Family, own: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], float]]:

@@ -22,7 +22,10 @@ from exporter.stats import SharedStats
 FAMILIES_HELD: Final = tuple(family for family in FAMILIES if family.source == "store")
 
 _CHUNK: Final = 128  # streamers: joining one is little work, and there are few to join
-_values = attrgetter(*(family.field for family in FAMILIES_HELD))
+_FIELDS: Final = tuple(family.field for family in FAMILIES_HELD)
+_VERSIONS: Final = ("viewers_version", "velocity_version", "recording_version", "events_version")
+# One call into C, in which no other thread gets a turn: what it gives is of one moment.
+_read = attrgetter(*_FIELDS, "version", *_VERSIONS)
 
 Render = Callable[[str, Any], str]
 """Gives the lines of one family for a streamer's escaped name and value."""
@@ -48,6 +51,8 @@ def _renderer(family: Family) -> Render:
             # Python writes whole numbers as Go does, up to where Go turns to exponents.
             if type(value) is int and value < 1_000_000:
                 return f'{before}{streamer}"}} {value}.0\n'
+            if family.whole:
+                value //= 1
             return f'{before}{streamer}"}} {_number(value)}\n'
 
         return gauge
@@ -94,7 +99,7 @@ class _Chunk:
 
     def render(self, places: Sequence[int], values: Iterable[tuple[Any, ...]]) -> None:
         """Render what differs in the new ``values`` of the streamers at ``places``."""
-        for family, new_values in enumerate(zip(*values, strict=True)):
+        for family, new_values in zip(range(len(FAMILIES_HELD)), zip(*values, strict=True), strict=False):
             render, known, lines = _RENDERERS[family], self.values[family], self.lines[family]
             changed = False
             for at, value in zip(places, new_values, strict=True):
@@ -126,10 +131,16 @@ class StoreLines:
                 seen = self._version
                 places = [at for at, row in enumerate(chunk.rows) if row.version > seen]
                 if places:
-                    # A chunk at a time: writers wait for the copy of so many rows, not for that of all.
-                    chunk.render(places, self._store.values([chunk.rows[at] for at in places], _values))
+                    chunk.render(places, [self._values(chunk.rows[at]) for at in places])
             self._version = version
             return [[chunk.texts[family] for chunk in self._chunks] for family in range(len(FAMILIES_HELD))]
+
+    def _values(self, row: Row) -> tuple[Any, ...]:
+        """A row's values, never of half an update. Without the store's lock, which busy writers seldom leave free."""
+        values = _read(row)
+        if values[len(_FIELDS)] not in values[len(_FIELDS) + 1 :]:
+            values = self._store.locked(_read, row)
+        return values
 
     def _follow(self) -> None:
         """Let go of who is held no longer, and take in who is new: they stand behind all others."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from exporter.emit import on_emit
@@ -22,37 +23,55 @@ HEARTBEAT: Final = 15.0  # seconds; proxies cut connections that are silent for 
 TRANSPORTS: Final = ("sse", "socketio")
 _LOOK: Final = 1.0  # seconds between looks for what time alone changes: streamers that expire, a new day
 _SHARE: Final = 20  # pushing takes at most one part in so many of a core: many subscribers get fewer pushes
+_SENDING: Final = 50e-6  # seconds of work that a push to one subscriber is, as benchmarks/push.py measures it,
+_SENDING_EACH: Final = 1e-9  # and for each character of it
 _SLOWEST: Final = 5.0  # seconds between pushes, however many subscribers there are
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Push:
     """What a subscriber is sent: ``event`` is ``snapshot`` or ``update``, ``data`` JSON, ``version`` the store's."""
 
     event: str
+    instance: str
     version: int
     data: str
+
+    # Made once, however many subscribers get it.
+
+    @cached_property
+    def lines(self) -> bytes:
+        """An event of an event stream: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+        return f"id: {self.instance}:{self.version}\nevent: {self.event}\ndata: {self.data}\n\n".encode()
+
+    @cached_property
+    def packet(self) -> str:
+        """A ``stats_update`` event of Socket.IO: https://socket.io/docs/v4/socket-io-protocol/."""
+        return f'2["stats_update",{self.data}]'
 
 
 class Hub:
     """Follows one store for the subscribers of one event loop, as long as there are any.
 
-    ``interval`` is the least time between two pushes, in seconds; 0 pushes each change as soon as it is seen. Every
-    method belongs to the loop, but for :meth:`close` and :meth:`numbers`, which any thread may call.
+    ``interval`` is the least time between two pushes, in seconds; 0 pushes each change as soon as it is seen.
+    ``heartbeat`` is the most, changes or not. Every method belongs to the loop, but for :meth:`close` and
+    :meth:`numbers`, which any thread may call.
     """
 
-    def __init__(self, store: SharedStats, interval: float = INTERVAL) -> None:
+    def __init__(self, store: SharedStats, interval: float = INTERVAL, heartbeat: float = HEARTBEAT) -> None:
         self.store = store
         self.interval = interval
+        self._heartbeat = heartbeat
         self.closed = False
         self.pushed = 0
         """How often subscribers were told that there is something for them."""
-        self._version = -1
+        self._version = store.version
         self._moved = asyncio.Event()
         self._changed = asyncio.Event()
         self._hurry = asyncio.Event()
         self._armed = False
         self._renderings: dict[int | None, asyncio.Task[Push]] = {}
+        self._resting = 0.0  # until when, by the monotonic clock
         self._follower: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscribers = dict.fromkeys(TRANSPORTS, 0)
@@ -73,6 +92,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._subscribers[transport] += 1
         if self._follower is None:
+            self._version = self.store.version
             self._follower = self._loop.create_task(self._follow())
         try:
             yield
@@ -81,11 +101,12 @@ class Hub:
             if not any(self._subscribers.values()):
                 self._follower.cancel()
                 self._follower = None
+                self._renderings = {}
 
-    async def moved(self) -> None:
-        """Wait until there may be something new, or it is time for a heartbeat."""
+    async def moved(self, *others: asyncio.Event) -> None:
+        """Wait until there may be something new, it is time for a heartbeat, or one of ``others`` is set."""
         if not self.closed:
-            await self._moved.wait()
+            await (_first(self._moved, *others) if others else self._moved.wait())
 
     def missed(self, transport: str, pushes: int) -> None:
         """Count pushes that a subscriber was not ready for; it gets what they held with a later one."""
@@ -94,37 +115,51 @@ class Hub:
     async def since(self, version: int | None) -> Push:
         """What changed after ``version``, or everything: for ``None``, and for a version too old or not yet seen.
 
-        Rendered once for all subscribers that know the same version.
+        Rendered once for all subscribers that know the same version. An update ends at the version that subscribers
+        were last told of, so that those who knew different ones know the same one from then on.
         """
         rendering = self._renderings.get(version)
         if rendering is None:
-            rendering = asyncio.create_task(asyncio.to_thread(self._render, version))
-            self._renderings[version] = rendering
+            upto = self._version if version is not None and version <= self._version else None
+            rendering = self._renderings[version] = asyncio.create_task(self._rendered(version, upto))
         # One subscriber that goes away must not take the others' rendering with it.
-        return await asyncio.shield(rendering)
+        push = await asyncio.shield(rendering)
+        self._worked(_SENDING + _SENDING_EACH * len(push.data))
+        return push
 
-    def _render(self, version: int | None) -> Push:
+    async def _rendered(self, version: int | None, upto: int | None) -> Push:
+        def render() -> tuple[Push, float]:
+            began = time.thread_time()
+            return self._render(version, upto), time.thread_time() - began
+
+        push, seconds = await asyncio.to_thread(render)
+        self._worked(seconds)
+        return push
+
+    def _render(self, version: int | None, upto: int | None) -> Push:
         if version is not None:
-            changes = self.store.changes(version)
+            changes = self.store.changes(version, upto)
             if changes is not None:
-                return Push("update", changes.version, _json(changes.body()))
+                return Push("update", self.store.instance, changes.version, _json(changes.body()))
         now, stats = self.store.snapshot()
-        return Push("snapshot", now, _json(stats))
+        return Push("snapshot", self.store.instance, now, _json(stats))
 
-    async def stream(self, since: int | None) -> AsyncIterator[Push | None]:
+    async def stream(self, since: int | None) -> AsyncGenerator[Push | None, None]:
         """Yield what a subscriber over SSE is sent, from the version that it knows; ``None`` is a heartbeat."""
         with self.subscribed("sse"):
-            known, seen = since, self.pushed
+            known = since
             while not self.closed:
                 push = await self.since(known)
+                told = self.pushed
                 if push.event == "snapshot" or push.data != "{}":
-                    known = push.version
                     yield push
-                    self.missed("sse", self.pushed - seen - 1)
-                seen = self.pushed
-                while not self.closed and known is not None and self._version <= known:
+                    # The newest push that was made meanwhile is the next one here.
+                    self.missed("sse", self.pushed - told - 1)
+                known = push.version
+                while not self.closed and self._version <= known:
+                    before = self._version
                     await self.moved()
-                    if self._version <= known:
+                    if self._version == before and not self.closed:
                         yield None
 
     async def _follow(self) -> None:
@@ -133,12 +168,14 @@ class Hub:
         try:
             while True:
                 self._arm()
-                busy = time.thread_time()
                 version, now = self.store.version, time.monotonic()
-                if version != self._version or self._hurry.is_set() or now - beat >= HEARTBEAT:
+                if version != self._version or self._hurry.is_set():
                     self._tell(version)
                     beat = now
-                    await self._pause(busy)
+                    await self._pause()
+                elif now - beat >= self._heartbeat:
+                    self._wake_subscribers()
+                    beat = now
                 else:
                     await _first(self._changed, self._hurry, seconds=_LOOK)
         finally:
@@ -149,21 +186,28 @@ class Hub:
         self._hurry.clear()
         self._renderings = {}
         self.pushed += 1
+        self._wake_subscribers()
+
+    def _wake_subscribers(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
-    async def _pause(self, busy_before: float) -> None:
-        """Let a push's interval pass, or less if somebody is in a hurry; longer if it was much work."""
+    def _worked(self, seconds: float) -> None:
+        now = time.monotonic()
+        self._resting = min(max(self._resting, now) + seconds * _SHARE, now + _SLOWEST)
+
+    async def _pause(self) -> None:
+        """Let a push's interval pass, unless somebody is in a hurry; and let it rest from its work, hurry or not."""
         if not self.interval:
             await asyncio.sleep(0)
             return
         began = time.monotonic()
-        while not self._hurry.is_set():
-            work = (time.thread_time() - busy_before) * _SHARE
-            left = began + min(max(self.interval, work), _SLOWEST) - time.monotonic()
+        while True:
+            hurry = self._hurry.is_set()
+            left = max(began if hurry else began + self.interval, self._resting) - time.monotonic()
             if left <= 0:
                 return
-            await _first(self._hurry, seconds=left)
+            await (asyncio.sleep(left) if hurry else _first(self._hurry, seconds=left))
 
     def _arm(self) -> None:
         """Be told of the next change. Once, however often nothing came: a store keeps who waits."""
@@ -183,7 +227,7 @@ class Hub:
                 self._loop.call_soon_threadsafe(function)
 
 
-async def _first(*events: asyncio.Event, seconds: float) -> None:
+async def _first(*events: asyncio.Event, seconds: float | None = None) -> None:
     """Wait until one of the events is set, or that many seconds have passed."""
     waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:

@@ -30,7 +30,8 @@ class Family:
     - ``"self"``: ``field`` is a key of the exporter's own numbers. Without labels it holds the value; with one
       label, a mapping from the label's value; with several, a mapping from the tuple of their values.
 
-    A value of ``None`` means that there is no sample.
+    A value of ``None`` means that there is no sample. ``whole`` cuts a value to a whole number, so that its sample does
+    not change with every update.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Family:
     labels: tuple[str, ...]
     source: Literal["store", "self"]
     field: str
+    whole: bool = False
 
 
 VIEWERS: Final = Family("clipper_viewers", "gauge", "Viewers now.", (STREAMER,), "store", "viewers")
@@ -70,6 +72,7 @@ LAST_UPDATE: Final = Family(
     (STREAMER,),
     "store",
     "updated",
+    whole=True,
 )
 BUILD_INFO: Final = Family(
     "clipper_exporter_build_info",

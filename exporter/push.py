@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -28,7 +28,7 @@ _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 class PushPolicy:
     """Who may push: who has ``token``; without one everybody if ``local``, which is listening on a loopback address."""
 
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     local: bool = False
 
     def __str__(self) -> str:
@@ -63,8 +63,8 @@ class Receiver:
         self, store: SharedStats, policy: PushPolicy, body_bytes: int = BODY_BYTES, storage: Storage | None = None
     ) -> None:
         self._store = store
-        self._policy = policy
-        self._body_bytes = body_bytes
+        self.policy = policy
+        self.body_bytes = body_bytes
         self._storage = storage
 
     async def receive(self, request: Request) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Receiver:
         that is no batch.
         """
         try:
-            self._policy.check(request)
+            self.policy.check(request)
         except HTTPException:
             self._store.reject(Reason.UNAUTHORIZED)
             raise
@@ -93,10 +93,10 @@ class Receiver:
         body = bytearray()
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                if int(request.headers.get("content-length", "0")) <= self._body_bytes:
+                if int(request.headers.get("content-length", "0")) <= self.body_bytes:
                     async for chunk in request.stream():
                         body += chunk
-                        if len(body) > self._body_bytes:
+                        if len(body) > self.body_bytes:
                             break
                     else:
                         return bytes(body)
@@ -107,7 +107,7 @@ class Receiver:
             self._store.reject(Reason.MALFORMED)
             raise HTTPException(400, "the connection ended before the body") from None
         self._store.reject(Reason.TOO_LARGE)
-        raise HTTPException(413, f"expected a body of at most {self._body_bytes} bytes")
+        raise HTTPException(413, f"expected a body of at most {self.body_bytes} bytes")
 
     async def _committed(self, storage: Storage) -> None:
         """Wait until all that was counted so far is on disk: with what is new, also what a retry was too late for."""

@@ -17,7 +17,11 @@ from exporter.stats import TRIGGER_TYPES
 from exporter.validation import Limits
 
 ENVIRONMENT_PREFIX: Final = "CLIPPER_EXPORTER_"
-STRICT: Final = "CLIPPER_EXPORTER_STRICT"  # read by shared_stats alone: it has no flag
+# Read by shared_stats alone: they have no flag.
+STRICT: Final = "CLIPPER_EXPORTER_STRICT"
+URL: Final = "CLIPPER_EXPORTER_URL"
+TOKEN: Final = "CLIPPER_EXPORTER_TOKEN"  # noqa: S105 - a name, not a token
+TOKEN_FILE: Final = "CLIPPER_EXPORTER_TOKEN_FILE"  # noqa: S105
 
 # Units and their order are Prometheus's: https://prometheus.io/docs/prometheus/latest/configuration/configuration/
 _UNITS: Final = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
@@ -243,15 +247,7 @@ class Settings:
 
     def push_token(self) -> str | None:
         """Read the token from its file, if one is named; raises :class:`~exporter.errors.SettingsError`."""
-        if not self.push_token_file:
-            return None
-        try:
-            token = Path(self.push_token_file).read_text(encoding="ascii").strip()
-        except (OSError, ValueError) as problem:
-            raise SettingsError([f"--push.token-file: expected a file of ASCII text ({problem})"]) from None
-        if not token or not token.isprintable() or " " in token:
-            raise SettingsError(["--push.token-file: expected one word in the file"])
-        return token
+        return read_token("--push.token-file", self.push_token_file)
 
     @classmethod
     def read(cls, flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
@@ -306,6 +302,19 @@ def _contradictions(settings: Settings) -> list[str]:
     return mistakes
 
 
+def read_token(source: str, file: str) -> str | None:
+    """Read the token in ``file``, if one is named; raises :class:`~exporter.errors.SettingsError` about ``source``."""
+    if not file:
+        return None
+    try:
+        token = Path(file).read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as problem:
+        raise SettingsError([f"{source}: expected a file of ASCII text ({problem})"]) from None
+    if not token or not token.isprintable() or " " in token:
+        raise SettingsError([f"{source}: expected one word in the file"])
+    return token
+
+
 def options() -> dict[str, Option]:
     """Every option by the field of :class:`Settings` that it sets, in the order of ``--help``."""
     return {field.name: field.metadata["option"] for field in dataclasses.fields(Settings)}
@@ -313,5 +322,5 @@ def options() -> dict[str, Option]:
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """The variables that begin as ours do and mean nothing: most likely misspelt."""
-    known = {option.variable for option in options().values()} | {STRICT}
+    known = {option.variable for option in options().values()} | {STRICT, URL, TOKEN, TOKEN_FILE}
     return sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX) and name not in known)

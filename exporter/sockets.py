@@ -3,83 +3,133 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import socketio
+from socketio.packet import BINARY_ACK, BINARY_EVENT, Packet
 
 from exporter.live import Hub
+from exporter.logs import RateLimited
 
-_PER_PUSH: Final = 64 * 1024  # bytes of a snapshot that may go out at the hub's pace; larger ones go less often
+logger = logging.getLogger(__name__)
+
+_PER_PUSH: Final = 64 * 1024  # characters of a snapshot that may go out at the hub's pace; larger ones go less often
 _INCOMING: Final = 64 * 1024  # bytes; clients only ask
+_UNREAD: Final = 32  # packets; one is a snapshot, the others are short
 
 
 class Sockets:
     """A Socket.IO server over a hub: ``app`` is its ASGI application.
 
     Engine.IO keeps what a client has not read yet in a queue without a bound. So a client is sent nothing while its
-    queue holds anything; it is due the newest snapshot instead, and gets that once it has caught up.
+    queue holds anything: it gets the newest snapshot once it has caught up. What the protocols answer by themselves
+    goes into the same queue, and is dropped when that is full.
     """
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._due: set[str] = set()
-        self._pusher: asyncio.Task[None] | None = None
+        self._clients: dict[str, _Client] = {}
+        log = _protocol_log()
         self._server = socketio.AsyncServer(
-            async_mode="asgi", logger=False, engineio_logger=False, max_http_buffer_size=_INCOMING
+            async_mode="asgi",
+            async_handlers=False,  # one after the other: a client's flood waits in its own connection
+            serializer=_TextPacket,
+            max_http_buffer_size=_INCOMING,
+            logger=log,
+            engineio_logger=log,
         )
-        self._clients: set[str] = set()
-        self._seen = 0
+        self._server.eio.create_queue = _Unread
         self._server.on("connect", self._connect)
         self._server.on("disconnect", self._disconnect)
         self._server.on("request_stats", self._request)
         self.app = socketio.ASGIApp(self._server, socketio_path="socket.io")
 
     async def _connect(self, client: str, *_: Any) -> None:
-        self._clients.add(client)
-        if self._pusher is None:
-            self._pusher = asyncio.create_task(self._push())
+        engine = self._server.manager.eio_sid_from_sid(client, "/")
+        unread = self._server.eio.sockets[engine].queue
+        self._clients[client] = _Client(self._hub, unread, lambda packet: self._server.eio.send(engine, packet))
 
     async def _disconnect(self, client: str, *_: Any) -> None:
-        self._clients.discard(client)
-        self._due.discard(client)
+        self._clients.pop(client).leave()
 
     async def _request(self, client: str, *_: Any) -> None:
-        self._due.add(client)
-        await self._send((await self._hub.since(None)).data)
+        self._clients[client].ask()
 
-    async def _push(self) -> None:
-        """Send every client the newest snapshot whenever the hub moves, as often as the snapshot's size allows."""
-        try:
-            with self._hub.subscribed("socketio"):
-                while self._clients and not self._hub.closed:
-                    await self._wait()
-                    snapshot = (await self._hub.since(None)).data
-                    await self._send(snapshot)
-                    # At the hub's pace while snapshots are small; the more they hold, the fewer.
-                    await asyncio.sleep(self._hub.interval * (len(snapshot) / _PER_PUSH))
-        finally:
-            self._pusher = None
 
-    async def _wait(self) -> None:
-        """Wait until there is something new, or a client that is due may have caught up."""
-        if self._hub.pushed == self._seen:
-            if self._due:
-                await asyncio.sleep(max(self._hub.interval, 0.05))
-            else:
-                await self._hub.moved()
-        if self._hub.pushed != self._seen:
-            self._seen = self._hub.pushed
-            self._hub.missed("socketio", len(self._due))
-            self._due |= self._clients
+class _Client:
+    """Sends one client snapshots, until it leaves; ``unread`` is the queue that ``send`` puts packets into."""
 
-    async def _send(self, snapshot: str) -> None:
-        ready = [client for client in self._due if self._has_read(client)]
-        if ready:
-            self._due.difference_update(ready)
-            # Encoded once, for all who are ready.
-            await self._server.emit("stats_update", json.loads(snapshot), to=ready)
+    def __init__(self, hub: Hub, unread: _Unread, send: Callable[[str], Awaitable[None]]) -> None:
+        self._hub = hub
+        self._unread = unread
+        self._send = send
+        self._asked = asyncio.Event()
+        self._task = asyncio.create_task(self._serve())
 
-    def _has_read(self, client: str) -> bool:
-        engine = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(client, "/"))
-        return engine is not None and engine.queue.empty()
+    def ask(self) -> None:
+        """Have it sent a snapshot, changes or not."""
+        self._asked.set()
+
+    def leave(self) -> None:
+        """Send it no more."""
+        self._task.cancel()
+
+    async def _serve(self) -> None:
+        told = self._hub.pushed
+        with self._hub.subscribed("socketio"):
+            while not self._hub.closed:
+                if self._hub.pushed == told and not self._asked.is_set():
+                    await self._hub.moved(self._asked)
+                    continue
+                due = self._hub.pushed
+                await self._unread.read()
+                told = self._hub.pushed
+                self._hub.missed("socketio", told - due)
+                self._asked.clear()
+                push = await self._hub.since(None)
+                await self._send(push.packet)
+                # At the hub's pace while snapshots are small; the more they hold, the fewer.
+                await asyncio.sleep(self._hub.interval * len(push.packet) / _PER_PUSH)
+
+
+class _Unread(asyncio.Queue[Any]):
+    """What a client has not read yet: what comes on top of ``_UNREAD`` packets is dropped."""
+
+    async def put(self, item: Any) -> None:
+        # None is the end of a session, without which the task that serves it would wait for ever.
+        if item is None or self.qsize() < _UNREAD:
+            await super().put(item)
+
+    async def join(self) -> None:
+        """Do not wait: Engine.IO would, for ever, for a client that it has given up and that never reads."""
+
+    async def read(self) -> None:
+        """Wait until nothing is left."""
+        await super().join()
+
+
+class _TextPacket(Packet):  # type: ignore[misc] # python-socketio has no types
+    """A packet without attachments, which the protocol would gather in any number before it looks at them."""
+
+    def decode(self, encoded_packet: str) -> int:
+        """Read a packet; raises ``ValueError`` for one that announces attachments."""
+        count: int = super().decode(encoded_packet)
+        if self.packet_type in {BINARY_EVENT, BINARY_ACK}:
+            raise ValueError("expected a packet without attachments")
+        return count
+
+
+def _protocol_log() -> logging.Logger:
+    """A log for the protocols' implementations, whose errors are mostly their clients' and as many as those like."""
+    limited = RateLimited(logger)
+
+    def tell(record: logging.LogRecord) -> bool:
+        problem = record.exc_info[1] if record.exc_info else None
+        limited.warning(str(record.msg), f"Socket.IO: {record.getMessage()}" + (f": {problem!r}" if problem else ""))
+        return False
+
+    log = logging.Logger(f"{__name__}.protocol", logging.WARNING)  # noqa: LOG001 - one for each server
+    log.addFilter(tell)
+    return log

@@ -12,9 +12,10 @@ from datetime import tzinfo
 from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
 from exporter import validation
+from exporter.applying import apply
 from exporter.batch import read
-from exporter.changes import Changes
-from exporter.counted import Counted
+from exporter.changes import Changes, EventLog
+from exporter.counted import Counted, restore, take
 from exporter.errors import InvalidBatch, InvalidUpdate
 from exporter.history import TriggerEntry, iso
 from exporter.logs import RateLimited
@@ -58,9 +59,8 @@ class SharedStats:
     def __new__(cls) -> SharedStats:  # noqa: D102, PYI034 - every class of this kind gives the one shared store
         return SharedStats._shared
 
-    @classmethod
+    @staticmethod
     def create(
-        cls,
         *,
         limits: Limits | None = None,
         trigger_types: Iterable[str] = TRIGGER_TYPES,
@@ -76,28 +76,47 @@ class SharedStats:
         time; without ``strict`` refused updates are logged instead of raised. Raises :class:`InvalidUpdate` for trigger
         types that cannot be any and ``ValueError`` for a ``stale_after`` that is not a finite number of at least 0.
         """
+        self = object.__new__(SharedStats)
+        self._set_up(
+            limits=limits or Limits(),
+            trigger_types=trigger_types,
+            stale_after=stale_after,
+            time_zone=time_zone,
+            clock=clock,
+            strict=strict,
+            log=EventLog(),
+        )
+        return self
+
+    def _set_up(
+        self,
+        *,
+        limits: Limits,
+        trigger_types: Iterable[str],
+        stale_after: float,
+        time_zone: tzinfo | None,
+        clock: Callable[[], float],
+        strict: bool,
+        log: EventLog,
+    ) -> None:
+        # Not in __init__, which Python calls again at every SharedStats().
         if not 0 <= stale_after < math.inf:
             raise ValueError(f"stale_after: expected a finite number of seconds, 0 for never, got {stale_after!r}")
-        limits = limits or Limits()
         declared = [validation.name("trigger_types", each, limits) for each in trigger_types]
         if len(declared) > limits.trigger_types:
             raise InvalidUpdate("trigger_types", declared, f"at most {limits.trigger_types}", Reason.TRIGGER_TYPES)
-        self = object.__new__(cls)
-        self._set_up(State(declared, limits, stale_after, time_zone, clock()), limits, clock, strict=strict)
-        return self
-
-    def _set_up(self, state: State, limits: Limits, clock: Callable[[], float], *, strict: bool) -> None:
-        # Not in __init__, which Python calls again at every SharedStats().
-        self._state = state
+        self._state = State(declared, limits, stale_after, time_zone, clock(), log=log)
         self._limits = limits
         self._clock = clock
         self._strict = strict
         self._log = RateLimited(logger)
         # Reentrant, because a signal handler or a finalizer may report a number while its own thread is in here.
         self._lock = threading.RLock()
+        # A clipper's chat reader comes by thousands of times a minute; this takes half as long as a with statement.
+        self._acquire, self._release = self._lock.acquire, self._lock.release
         self.instance = os.urandom(8).hex()
         """Differs for every store that starts empty: whoever pushes gauges must send them again when it changes."""
-        self._local_updates = self._http_updates = 0
+        self._http_updates = self._http_changes = 0
         self._rejected = {reason.value: 0 for reason in Reason}
 
     @staticmethod
@@ -111,26 +130,31 @@ class SharedStats:
     def update_viewers(self, streamer: str, count: float) -> None:
         """Set a streamer's viewers: a finite number of at least 0."""
         try:
-            if type(count) is not int or not 0 <= count < _BIG:
+            # A whole number, as viewers are, need not be looked at any closer; its class is asked for the fastest way.
+            if count.__class__ is not int or not 0 <= count < _BIG:  # type: ignore[unreachable]
                 count = validation.number("viewers", count)
-            with self._lock:
+            self._acquire()
+            try:
                 row = self._state.touch(streamer, self._clock())
                 row.viewers = count
                 row.viewers_version = row.version
-                self._local_updates += 1
+            finally:
+                self._release()
         except InvalidUpdate as problem:
             self._refuse(problem)
 
     def update_velocity(self, streamer: str, velocity: float) -> None:
         """Set a streamer's chat velocity in messages per minute: a finite number of at least 0."""
         try:
-            if type(velocity) is not float or not 0 < velocity < _BIG:
+            if velocity.__class__ is not float or not 0 < velocity < _BIG:
                 velocity = validation.number("chat_velocity", velocity)
-            with self._lock:
+            self._acquire()
+            try:
                 row = self._state.touch(streamer, self._clock())
                 row.velocity = velocity
                 row.velocity_version = row.version
-                self._local_updates += 1
+            finally:
+                self._release()
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -142,7 +166,6 @@ class SharedStats:
                 row = self._state.touch(streamer, self._clock())
                 row.recording = is_recording
                 row.recording_version = row.version
-                self._local_updates += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -155,7 +178,6 @@ class SharedStats:
                 now = self._clock()
                 self._state.check_type(kind)
                 self._state.trigger(streamer, kind, text, now)
-                self._local_updates += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -165,7 +187,6 @@ class SharedStats:
             with self._lock:
                 now = self._clock()
                 self._state.clip(streamer, now)
-                self._local_updates += 1
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -174,8 +195,7 @@ class SharedStats:
         try:
             name = validation.name("streamer", streamer, self._limits)
             with self._lock:
-                if self._state.drop(name, self._clock()):
-                    self._local_updates += 1
+                self._state.drop(name, self._clock())
         except InvalidUpdate as problem:
             self._refuse(problem)
 
@@ -193,8 +213,10 @@ class SharedStats:
         try:
             batch = read(data, self._limits, self._clock())
             with self._lock:
-                applied, duplicates = self._state.apply(batch, self._clock())
+                before = self._state.asked
+                applied, duplicates = apply(self._state, batch, self._clock())
                 self._http_updates += applied
+                self._http_changes += self._state.asked - before
         except InvalidBatch as problem:
             self.reject(problem.reason)
             raise
@@ -257,6 +279,11 @@ class SharedStats:
         return [trigger.entry() for trigger in recent]
 
     @property
+    def limits(self) -> Limits:
+        """How much it takes in before it refuses."""
+        return self._limits
+
+    @property
     def version(self) -> int:
         """Rises with every change; a row carries the value that it had when the row last changed."""
         with self._lock:
@@ -272,18 +299,18 @@ class SharedStats:
     def held(self, membership: int) -> tuple[int, list[Row]]:
         """The rows held, in the order first seen, with a number that changes whenever they are others.
 
-        If that number is still ``membership``, no rows are returned. The rows are the store's own: their ``version``
-        may be read at any time, all else through :meth:`values`.
+        If that number is still ``membership``, no rows are returned. The rows are the store's own, to be read and
+        never changed; :class:`~exporter.rows.Row` says when one is half changed, and :meth:`locked` reads such a one.
         """
         with self._lock:
             self._settle()
             now = self._state.membership
             return now, [] if now == membership else list(self._state.rows.values())
 
-    def values(self, rows: Iterable[Row], read: Callable[[Row], T]) -> list[T]:
-        """What ``read`` gives for each of ``rows``, all of one moment; writers wait for it, so it must be quick."""
+    def locked(self, read: Callable[[Row], T], row: Row) -> T:
+        """What ``read`` gives for a row that nobody is changing; writers wait for it, so it must be quick."""
         with self._lock:
-            return list(map(read, rows))
+            return read(row)
 
     def own_numbers(self) -> dict[str, Any]:
         """The store's numbers about itself, by the ``field`` of the families that show them."""
@@ -293,26 +320,36 @@ class SharedStats:
                 "streamers": len(self._state.rows),
                 "streamers_limit": self._limits.streamers,
                 "streamers_expired": self._state.expired,
-                "updates": {"local": self._local_updates, "http": self._http_updates},
+                "updates": {"local": self._state.asked - self._http_changes, "http": self._http_updates},
                 "rejected": self._rejected.copy(),
             }
 
-    def changes(self, since: int) -> Changes | None:
-        """What changed after the version ``since``; ``None`` if that cannot be told any more, only the whole."""
+    def changes(self, since: int, upto: int | None = None) -> Changes | None:
+        """What changed after the version ``since``; ``None`` if that cannot be told any more, only the whole.
+
+        With ``upto``, which is not less than ``since``, the events are those up to that version, and what is returned
+        is of that version. Gauges have their newest values all the same: who goes on from there gets them again.
+        """
         with self._lock:
             self._settle()
-            return self._state.changes(since)
+            return self._state.changes(since, upto)
+
+    def gauges(self, since: int) -> Changes:
+        """The gauges that changed after the version ``since``, and no events; all of them for 0."""
+        with self._lock:
+            self._settle()
+            return self._state.gauges(since)
 
     def counted(self, since: int | None, ids_since: int) -> Counted:
         """What was counted after the version ``since``, or all for ``None``, and the ids added to ``ids_since`` ids."""
         with self._lock:
             self._settle()
-            return self._state.counted(since, ids_since)
+            return take(self._state, since, ids_since)
 
     def restore(self, earlier: Counted) -> None:
         """Add what an earlier store had counted to what this one has: its counters go on."""
         with self._lock:
-            self._state.restore(earlier, self._clock())
+            restore(self._state, earlier, self._clock())
 
     def on_next_change(self, wake: Callable[[], None]) -> None:
         """Have ``wake`` called once, at the next change, by the thread that makes it: be quick, and do not raise."""

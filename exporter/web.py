@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from importlib import resources
 from string import Template
 from typing import Any, Final
@@ -22,6 +23,7 @@ from exporter.batch import NotJson
 from exporter.errors import InvalidBatch
 from exporter.exposition import Exposition, accepted
 from exporter.live import Hub
+from exporter.openapi import document
 from exporter.push import Receiver
 from exporter.sockets import Sockets
 from exporter.stats import SharedStats
@@ -37,7 +39,7 @@ _PAGE_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-_STATIC: Final = {"/style.css": "text/css", "/app.js": "text/javascript"}
+_MEDIA_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}  # of what the page loads
 
 
 class _Json(Response):
@@ -90,6 +92,20 @@ def create_app(
     async def push(request: Request) -> Response:
         return _Json(await receiver.receive(request), headers={"Cache-Control": "no-store"})
 
+    async def api_stats(request: Request) -> Response:
+        # One route, so that whoever uses another method is told of both.
+        return await (push if request.method == "POST" else stats)(request)
+
+    described = document(
+        store.limits,
+        telemetry_path=telemetry_path,
+        body_bytes=receiver.body_bytes,
+        needs_token=receiver.policy.token is not None,
+    )
+
+    async def openapi(_: Request) -> Response:
+        return _Json(described)
+
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("clipper-exporter is healthy.\n")
 
@@ -99,8 +115,8 @@ def create_app(
     return Starlette(
         routes=[
             Route(telemetry_path, metrics),
-            Route("/api/stats", stats),
-            Route("/api/stats", push, methods=["POST"]),
+            Route("/api/stats", api_stats, methods=["GET", "POST"]),
+            Route("/api/openapi.json", openapi),
             Mount("/socket.io", Sockets(hub).app),
             *_pages(telemetry_path, links or {}),
             Route("/-/healthy", healthy),
@@ -126,20 +142,22 @@ def _pages(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
 
         return Route(path, answer)
 
-    files = [(path, (static / path[1:]).read_text(encoding="utf-8"), kind) for path, kind in _STATIC.items()]
+    files = [
+        (f"/{file.name}", file.read_text(encoding="utf-8"), _MEDIA_TYPES[kind])
+        for file in static.iterdir()
+        if (kind := file.name.rpartition(".")[2]) in _MEDIA_TYPES
+    ]
     return [route(*each) for each in [("/", page, "text/html"), *files]]
 
 
 async def _events(hub: Hub, request: Request) -> AsyncIterator[bytes]:
-    """The lines of an event stream: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    """The body of an event stream, from the ``Last-Event-ID`` on that a client gives when it comes back."""
     # An id is the store and its version: after a restart it means nothing, and the client gets everything anew.
     instance, _, version = request.headers.get("last-event-id", "").partition(":")
     known = int(version) if instance == hub.store.instance and version.isdecimal() and len(version) < 19 else None
-    async for push in hub.stream(known):
-        if push is None:
-            yield b": still here\n\n"
-        else:
-            yield f"id: {hub.store.instance}:{push.version}\nevent: {push.event}\ndata: {push.data}\n\n".encode()
+    async with aclosing(hub.stream(known)) as pushes:
+        async for push in pushes:
+            yield b": still here\n\n" if push is None else push.lines
 
 
 async def _refused(request: Request, problem: Exception) -> Response:

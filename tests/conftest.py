@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.prometheus import Prometheus, running_prometheus
 from tooling import servers
+from tooling.node import SOCKETIO_CLIENT, Installed
 
 StartPrometheus = Callable[[str], Prometheus]
 
@@ -49,6 +50,18 @@ def alertmanager_program() -> Path:
 @pytest.fixture(scope="session")
 def amtool() -> Path:
     return required_program("amtool")
+
+
+@pytest.fixture(scope="session")
+def socketio_client() -> Installed:
+    """The client of Socket.IO and the Node.js that runs it; without them the test is skipped, or fails in CI."""
+    found = SOCKETIO_CLIENT.find()
+    if found is not None:
+        return found
+    message = "the client of Socket.IO is not here; scripts/test gets it"
+    if os.environ.get("CI"):
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_the_telemetry_path_is_a_choice() -> None:
     with serve(0, stats=SharedStats.create(), telemetry_path="/clipper/metrics") as handle:
         assert "clipper_exporter_streamers 0.0\n" in scrape(handle, "/clipper/metrics")
         assert requests.get(handle.url + "/metrics", timeout=10).status_code == 404
-        assert 'href="/clipper/metrics"' in scrape(handle, "/")
+        assert 'href="./clipper/metrics"' in scrape(handle, "/")
 
 
 def test_several_servers_of_one_process_do_not_meet() -> None:

@@ -154,12 +154,12 @@ class TestLifeCycle:
 
     def test_times(self, store: SharedStats, clock: FakeClock) -> None:
         assert store.rows()[0].last_triggers == {"viewer_spike": clock.now}
-        assert store.rows()[0].updated == int(clock.now)
+        assert store.rows()[0].updated == clock.now
         store.clear_streamer_stats("xQc")
         clock.pass_by(10.7)
         store.update_viewers("xQc", 1)
         assert store.rows()[0].last_triggers == {}
-        assert store.rows()[0].updated == int(clock.now)
+        assert store.rows()[0].updated == clock.now
 
     def test_recent_triggers(self, store: SharedStats) -> None:
         store.clear_streamer_stats("xQc")
@@ -262,7 +262,7 @@ class TestExpiry:
         for _ in range(3):
             clock.pass_by(299)
             updates[update]()
-        assert [row.updated for row in store.rows()] == [int(clock.now)]
+        assert [row.updated for row in store.rows()] == [clock.now]
 
     def test_a_streamer_seen_again_starts_anew_even_if_nobody_looked(
         self, store: SharedStats, clock: FakeClock

@@ -80,16 +80,48 @@ def test_health(server: Server, route: str) -> None:
     assert get(server, route).status_code == 200
 
 
-def test_the_landing_page_links_to_what_there_is(server: Server) -> None:
+def test_the_page_loads_and_links_to_what_there_is(server: Server) -> None:
     response = get(server, "/")
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     assert exporter.__version__ in response.text
-    links = re.findall(r'href="([^"]+)"', response.text)
-    assert {"/metrics", "/api/stats", "/-/healthy", "/-/ready", "style.css"} == set(links)
+    links = re.findall(r'(?:href|src)="([^"]+)"', response.text)
+    assert {"./metrics", "api/stats", "style.css", "favicon.svg", "app.js"} <= set(links)
+    # Relative, so that they hold behind a proxy that serves the page below a path of its own.
+    assert [link for link in links if link.startswith("/") or ":" in link] == []
     for link in links:
-        assert get(server, f"/{link.removeprefix('/')}").status_code == 200
+        assert get(server, f"/{link}").status_code == 200
+
+
+def test_the_page_links_to_its_neighbours(store: SharedStats, registry: CollectorRegistry) -> None:
+    links = {"Prometheus": "http://prometheus.example/?a=1&b=2", "Grafana": ""}
+    with serve(0, stats=store, registry=registry, telemetry_path="/scrape", links=links) as server:
+        page = get(server, "/").text
+    assert '<a href="http://prometheus.example/?a=1&amp;b=2">Prometheus</a>' in page
+    assert ">Grafana<" not in page
+    assert 'href="./scrape"' in page
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [("/", "text/html"), ("/style.css", "text/css"), ("/app.js", "text/javascript"), ("/favicon.svg", "image/svg+xml")],
+)
+def test_the_page_is_under_a_strict_policy(server: Server, path: str, media_type: str) -> None:
+    response = get(server, path)
+    assert response.headers["Content-Type"].startswith(media_type)
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
-    assert "<script" not in response.text
+    assert "unsafe" not in response.headers["Content-Security-Policy"]
+    assert not re.search(r"<script(?![^>]* src=)|\bstyle=|\son[a-z]+=", response.text)
+
+
+def test_every_module_that_the_page_loads_is_served(server: Server) -> None:
+    wanted, seen = ["app.js"], set[str]()
+    while wanted:
+        module = wanted.pop()
+        seen.add(module)
+        response = get(server, f"/{module}")
+        assert response.status_code == 200, module
+        wanted += set(re.findall(r'from "\./([^"]+)"', response.text)) - seen
+    assert len(seen) > 1
 
 
 @pytest.mark.parametrize(

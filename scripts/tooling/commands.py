@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,18 +16,18 @@ from tooling.checkout import ToolingError, say
 _QUOTED_LINES: Final = 25
 
 
-def run(command: Sequence[str], cwd: Path, *, echo: tuple[str, ...] = ()) -> None:
-    """Run ``command`` and show those lines of its output that start with one of ``echo``.
+def run(command: Sequence[str], cwd: Path, *, echo: tuple[str, ...] = ()) -> list[str]:
+    """Run ``command``, show those lines of its output that start with one of ``echo``, and return all lines.
 
     Raises ``ToolingError`` with its last lines if it fails. Whatever ends this function, the command and all it started
     have ended too, and their temporary files are gone.
     """
     with tempfile.TemporaryDirectory(prefix="clipper-exporter-", ignore_cleanup_errors=True) as temporary:
-        _run(command, cwd, echo, temporary)
+        return _run(command, cwd, echo, temporary)
 
 
-def _run(command: Sequence[str], cwd: Path, echo: tuple[str, ...], temporary: str) -> None:
-    last_lines: deque[str] = deque(maxlen=_QUOTED_LINES)
+def _run(command: Sequence[str], cwd: Path, echo: tuple[str, ...], temporary: str) -> list[str]:
+    lines: list[str] = []
     try:
         process = subprocess.Popen(
             command,
@@ -45,7 +44,7 @@ def _run(command: Sequence[str], cwd: Path, echo: tuple[str, ...], temporary: st
         raise ToolingError(f"cannot run {command[0]}: {error.strerror}") from error
     try:
         for line in process.stdout or ():
-            last_lines.append(line.rstrip())
+            lines.append(line.rstrip())
             if line.startswith(echo):
                 say(f"  {line.rstrip()}")
         status = process.wait()
@@ -54,5 +53,6 @@ def _run(command: Sequence[str], cwd: Path, echo: tuple[str, ...], temporary: st
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     if status != 0:
-        quoted = "\n".join(f"  {line}" for line in last_lines)
+        quoted = "\n".join(f"  {line}" for line in lines[-_QUOTED_LINES:])
         raise ToolingError(f"{' '.join(command)}\nfailed with status {status}:\n{quoted}")
+    return lines

@@ -41,10 +41,11 @@ def available() -> bool:
     return shutil.which("apt-get") is not None and shutil.which("dpkg") is not None
 
 
-def unpack(packages: Sequence[str], into: Path) -> None:
-    """Download ``packages`` and unpack them, together and without their dependencies, into the folder ``into``.
+def unpack(packages: Sequence[str], into: Path, *, dependencies: bool = False) -> None:
+    """Download ``packages`` and unpack them together into the folder ``into``.
 
-    The folder appears whole or not at all. Raises ``ToolingError`` with apt's or dpkg's own last words.
+    With ``dependencies``, so are those packages that they depend on and this machine lacks. The folder appears whole or
+    not at all. Raises ``ToolingError`` with apt's or dpkg's own last words.
     """
     if not available():
         raise ToolingError("there is no apt-get here to get Debian packages with")
@@ -55,7 +56,8 @@ def unpack(packages: Sequence[str], into: Path) -> None:
         downloads, tree = Path(temporary, "downloads"), Path(temporary, "tree")
         downloads.mkdir()
         try:
-            run(["apt-get", "-c", str(configuration), "-q", "download", *packages], cwd=downloads)
+            wanted = _missing(packages, configuration) if dependencies else packages
+            run(["apt-get", "-c", str(configuration), "-q", "download", *wanted], cwd=downloads)
         except ToolingError as error:
             (_STATE / "refreshed").unlink(missing_ok=True)  # the next attempt begins with new lists
             raise ToolingError(f"{complaint}{error}") from error
@@ -64,6 +66,14 @@ def unpack(packages: Sequence[str], into: Path) -> None:
         if into.exists():
             shutil.rmtree(into)
         tree.rename(into)
+
+
+def _missing(packages: Sequence[str], configuration: Path) -> list[str]:
+    """Return ``packages`` and what an installation of them would bring along."""
+    # Only simulated, so it needs no root: the system's dpkg database is read, and stays as it is.
+    command = ["apt-get", "-c", str(configuration), "-q", "--simulate", "--no-install-recommends", "install", *packages]
+    installed = (line.split() for line in run(command, cwd=_STATE) if line.startswith("Inst "))
+    return list(dict.fromkeys([*packages, *(words[1] for words in installed)]))
 
 
 def _refreshed_lists() -> tuple[Path, str]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 
-from tooling import environment, servers
+from tooling import compose, environment, grafana, node, servers
 from tooling.checkout import ROOT, ToolingError, say
 
 _DESCRIPTION = """\
-Run the tests. The first run makes a virtual environment in .venv and gets the servers that integration tests talk to
-(Prometheus, Alertmanager) from Debian into .tools; neither needs root. Without a server, its tests are skipped; where
-the variable CI is set, they fail.
+Run the tests. The first run makes a virtual environment in .venv and gets into .tools what tests need from outside: the
+programs that they talk to (Prometheus, Alertmanager, Chromium) from Debian, Grafana's own code and the client of
+Socket.IO from npm. Nothing needs root. Without one of them, its tests are skipped; where CI is set, they fail.
 
 Every argument goes to pytest, and paths are relative to the checkout: scripts/test tests/integration -k viewers
 """
@@ -29,9 +31,10 @@ def main() -> int:
     )
     _, arguments = parser.parse_known_args()
     environment.enter("dev")
-    for name in servers.PROGRAMS:
+    programs: list[Callable[[], object]] = [partial(servers.fetch, name) for name in servers.PROGRAMS]
+    for fetch in [*programs, compose.fetch, grafana.fetch, node.SOCKETIO_CLIENT.fetch]:
         try:
-            servers.fetch(name)
+            fetch()
         except ToolingError as error:
             say(str(error))
     os.chdir(ROOT)

@@ -1,4 +1,4 @@
-"""Where the server programs are that the demo and the integration tests run: found, or fetched from Debian.
+"""Where the programs are that the demo and the integration tests run: found, or fetched from Debian.
 
 A program is looked for in an environment variable of its own, in ``.tools/`` of the checkout, and on ``PATH``, in this
 order.
@@ -18,10 +18,11 @@ from tooling.checkout import TOOLS, ToolingError
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A server program and the ways to get it.
+    """A program and the ways to get it.
 
-    ``packages`` are Debian's: the one with the program, then what it needs to run and a small Debian lacks. All are
-    unpacked into one tree, in which ``path`` is the program. ``by_hand`` says how a person gets it elsewhere.
+    ``packages`` are Debian's: the one with the program, then what it needs to run and a small Debian lacks; with
+    ``dependencies``, apt says what else it needs. All are unpacked into one tree, in which ``path`` is the program.
+    ``by_hand`` says how a person gets it elsewhere.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Program:
     packages: tuple[str, ...]
     path: str
     by_hand: str
+    dependencies: bool = False
 
 
 # Debian's Prometheus serves its pages from files that link to these. Without them its API works and its pages do not.
@@ -50,6 +52,9 @@ _PROMETHEUS = (
 _PROMETHEUS_BY_HAND = (
     "Debian: apt install prometheus; macOS: brew install prometheus; else https://prometheus.io/download/"
 )
+# Both in one tree, for they must be of the same version.
+_CHROMIUM = ("chromium", "chromium-driver")
+_CHROMIUM_BY_HAND = "Debian: apt install chromium chromium-driver; macOS: brew install --cask chromium chromedriver"
 _ALERTMANAGER_BY_HAND = "Debian: apt install prometheus-alertmanager; macOS: brew install alertmanager; else https://prometheus.io/download/"
 
 PROGRAMS: Final = {
@@ -65,10 +70,22 @@ PROGRAMS: Final = {
             _ALERTMANAGER_BY_HAND,
         ),
         Program("amtool", "CLIPPER_AMTOOL", ("prometheus-alertmanager",), "usr/bin/amtool", _ALERTMANAGER_BY_HAND),
+        Program("chromium", "CLIPPER_CHROMIUM", _CHROMIUM, "usr/lib/chromium/chromium", _CHROMIUM_BY_HAND, True),
+        Program("chromedriver", "CLIPPER_CHROMEDRIVER", _CHROMIUM, "usr/bin/chromedriver", _CHROMIUM_BY_HAND, True),
     )
 }
 # Where a program goes by another name than Debian's.
-_ALIASES: Final = {"prometheus-alertmanager": ("alertmanager",)}
+_ALIASES: Final = {
+    "prometheus-alertmanager": ("alertmanager",),
+    "chromium": ("chromium-browser", "google-chrome"),
+}
+_LIBRARIES: Final = ("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*", "usr/lib/*-linux-gnu*/pulseaudio")
+# What an unpacked program finds its fonts by: without it, a browser on a Debian that has none ends at once.
+_FONTS: Final = """\
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig><dir>/usr/share/fonts</dir><dir>{tree}/usr/share/fonts</dir><cachedir>{tree}/var/cache</cachedir></fontconfig>
+"""
 
 
 def find(name: str) -> Path | None:
@@ -126,10 +143,21 @@ def page_arguments(prometheus: Path) -> list[str]:
     return [f"--web.local-assets={pages}"] if unpacked else []
 
 
+def environment(program: Path) -> dict[str, str]:
+    """Return the variables that let an unpacked Debian program find its libraries and fonts; none for any other."""
+    if not program.is_relative_to(TOOLS / "debian"):
+        return {}
+    tree = TOOLS / "debian" / program.relative_to(TOOLS / "debian").parts[0]
+    fonts = tree / "fonts.conf"
+    fonts.write_text(_FONTS.format(tree=tree), encoding="utf-8")
+    libraries = [str(folder) for pattern in _LIBRARIES for folder in sorted(tree.glob(pattern))]
+    return {"LD_LIBRARY_PATH": os.pathsep.join(libraries), "FONTCONFIG_FILE": str(fonts)}
+
+
 def _unpack(program: Program) -> None:
     """Unpack the program's packages; where a release of Debian has not all of them, the program's own alone."""
     try:
-        debian.unpack(program.packages, into=_tree(program))
+        debian.unpack(program.packages, into=_tree(program), dependencies=program.dependencies)
     except ToolingError:
         if not debian.available() or len(program.packages) == 1:
             raise

@@ -94,3 +94,29 @@ def test_only_an_unpacked_prometheus_is_told_where_its_pages_are(tmp_path: Path)
     (tree / "share/prometheus/web").mkdir(parents=True)
     assert servers.page_arguments(tree / "bin/prometheus") == [f"--web.local-assets={tree}/share/prometheus/web"]
     assert servers.page_arguments(Path("/usr/bin/prometheus")) == []
+
+
+def test_only_an_unpacked_program_is_told_where_its_libraries_are(tmp_path: Path) -> None:
+    tree = tmp_path / "tools/debian/chromium"
+    (tree / "usr/lib/x86_64-linux-gnu").mkdir(parents=True)
+    told = servers.environment(tree / "usr/lib/chromium/chromium")
+    assert told["LD_LIBRARY_PATH"] == f"{tree}/usr/lib/x86_64-linux-gnu"
+    assert f"<dir>{tree}/usr/share/fonts</dir>" in Path(told["FONTCONFIG_FILE"]).read_text()
+    assert servers.environment(Path("/usr/bin/chromium")) == {}
+
+
+def test_dependencies_that_are_missing_are_fetched_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By an apt-get and a dpkg that are made up: every package that is downloaded is unpacked as a program."""
+    monkeypatch.setattr(debian, "_STATE", tmp_path / "apt")
+    apt = """case "$*" in
+      *--simulate*) echo 'Inst libnss3 (2:3 Debian:12 [amd64])'; echo 'Inst chromium (1 x)'; echo 'Conf libx (1)';;
+      *' download '*) shift 4; for package; do echo '#!/bin/sh' > "$package.deb"; done;;
+    esac"""
+    dpkg = '/bin/mkdir -p "$3/usr/lib/chromium"; /usr/bin/install "$2" "$3/usr/lib/chromium/"'
+    for name, script in {"apt-get": apt, "dpkg": dpkg}.items():
+        program_at(tmp_path / "path" / name).unlink()
+        (tmp_path / "path" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "path" / name).chmod(0o755)
+    debian.unpack(["chromium", "chromium-driver"], into=tmp_path / "tree", dependencies=True)
+    unpacked = {file.name for file in (tmp_path / "tree/usr/lib/chromium").iterdir()}
+    assert unpacked == {"chromium.deb", "chromium-driver.deb", "libnss3.deb"}

@@ -1,0 +1,247 @@
+"""Whether the pipeline itself is well: for whoever misses a number on the other dashboards."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
+from grafana_foundation_sdk.models import common
+
+from dashboards import frame, queries
+from dashboards.frame import Place, Row
+from dashboards.overview import exporters_up, threshold_line
+from dashboards.panels import (
+    BLUE,
+    ORANGE,
+    UP_STATES,
+    bars,
+    by_threshold,
+    graph,
+    number,
+    properties,
+    query,
+    states,
+    steps,
+    total,
+)
+from dashboards.queries import SELECTOR, counted_per_step, or_zero, select
+from exporter import metrics
+
+_NO_EXPORTER: Final = "No exporter was scraped in the time range."
+_NO_PROCESS: Final = "Not reported: prometheus_client knows a process only on Linux."
+_INSTANCE: Final = "{{instance}}"
+
+
+def dashboard() -> dict[str, Any]:
+    """The dashboard as JSON."""
+    return frame.compose(
+        frame.HEALTH,
+        "Whether exporters are scraped, accept what clippers send, and stay within their limits.",
+        [
+            Row(
+                4,
+                [
+                    Place(4, exporters_up()),
+                    Place(4, streamers_used()),
+                    Place(4, updates_accepted()),
+                    Place(4, updates_refused()),
+                    Place(4, restarts()),
+                    Place(4, version()),
+                ],
+            ),
+            Row(7, [Place(12, up()), Place(12, staleness())]),
+            Row(8, [Place(12, accepted()), Place(12, rejected())]),
+            Row(8, [Place(8, scrape_duration()), Place(8, scrape_size()), Place(8, samples())]),
+            Row(8, [Place(8, streamers_held()), Place(8, streamers_expired()), Place(8, collector_failures())]),
+            Row(8, [Place(8, memory()), Place(8, cpu()), Place(8, time_since_start())]),
+        ],
+        [frame.job(), frame.instance()],
+    )
+
+
+# -- numbers
+
+
+def streamers_used() -> stat.Panel:
+    panel = number(
+        "Streamers held",
+        "Streamers held, as a share of how many the fullest exporter may hold. At 100 % new streamers are refused.",
+        f"max({select(metrics.STREAMERS)} / ({select(metrics.STREAMERS_LIMIT)} > 0))",
+        unit="percentunit",
+    )
+    return panel.decimals(1).color_scheme(by_threshold()).thresholds(steps(BLUE, (0.9, ORANGE)))
+
+
+def updates_accepted() -> stat.Panel:
+    panel = number(
+        "Updates accepted",
+        "Updates per second that clippers make, now. 0 means that no clipper writes.",
+        f"sum(rate({select(metrics.UPDATES)}[$__rate_interval]))",
+        unit="suffix: /s",
+    )
+    return panel.decimals(1)
+
+
+def updates_refused() -> stat.Panel:
+    panel = total(
+        "Updates refused",
+        "Updates refused in the time range. The graph below says why, the exporter's log says which.",
+        or_zero(queries.counted_in_range(metrics.UPDATES_REJECTED)),
+    )
+    return panel.color_scheme(by_threshold()).thresholds(steps(BLUE, (1, ORANGE)))
+
+
+def restarts() -> stat.Panel:
+    panel = total(
+        "Restarts",
+        "How often exporters started again in the time range. Without storage, counters start from 0 then.",
+        f"sum(changes(process_start_time_seconds{{{SELECTOR}}}[$__range]))",
+        no_value="not reported",
+    )
+    return panel.color_scheme(by_threshold()).thresholds(steps(BLUE, (1, ORANGE)))
+
+
+def version() -> stat.Panel:
+    panel = number(
+        "Version",
+        "What runs, and on how many exporters. Two versions at once are an update that is not finished.",
+        expr := f"count by (version) ({select(metrics.BUILD_INFO)})",
+        unit="none",
+    )
+    legend = "{{version}}"
+    panel = panel.targets([query(expr, legend, instant=True)])
+    return panel.text_mode(common.BigValueTextMode.NAME).graph_mode(common.BigValueGraphMode.NONE)
+
+
+# -- graphs
+
+
+def up() -> statetimeline.Panel:
+    return states(
+        "Scraped",
+        "Whether Prometheus could scrape each exporter. A gap on every other panel begins here.",
+        queries.UP,
+        _INSTANCE,
+        states=UP_STATES,
+        no_value="No exporter is known. Does prometheus.yml name its address?",
+    ).per_page(8)
+
+
+def staleness() -> timeseries.Panel:
+    panel = graph(
+        f"Time since last update ({queries.TOP} oldest streamers)",
+        "Time since a streamer that is still held was last updated. A line that climbs is a clipper that has stopped; "
+        "at the limit for idle streamers it is dropped and the line ends.",
+        unit="s",
+        no_value="No streamer is held.",
+    )
+    panel = panel.with_target(query(queries.STALEST, f"{{{{{metrics.STREAMER}}}}}"))
+    panel = panel.with_target(query(queries.UPDATE_AGE_THRESHOLD, "alert"))
+    return panel.override_by_query("B", threshold_line()).decimals(0)
+
+
+def accepted() -> timeseries.Panel:
+    panel = graph(
+        "Updates accepted",
+        "Updates per second, by the way they came: from threads of the exporter's own process, or over HTTP.",
+        unit="suffix: /s",
+        no_value=_NO_EXPORTER,
+    )
+    expr = f"sum by ({metrics.VIA}) (rate({select(metrics.UPDATES)}[$__rate_interval]))"
+    return panel.with_target(query(expr, f"{{{{{metrics.VIA}}}}}")).decimals(1)
+
+
+def rejected() -> timeseries.Panel:
+    return bars(
+        "Updates refused by reason",
+        "What was refused changed nothing. The exporter's log has the message with the field and the value.",
+        counted_per_step(metrics.UPDATES_REJECTED, metrics.REASON),
+        f"{{{{{metrics.REASON}}}}}",
+        no_value=_NO_EXPORTER,
+    )
+
+
+def scrape_duration() -> timeseries.Panel:
+    panel = graph(
+        "Scrape duration",
+        "How long a scrape takes, as Prometheus sees it and as the exporter does. The difference is the network.",
+        unit="s",
+        no_value=_NO_EXPORTER,
+    )
+    panel = panel.with_target(query(f"scrape_duration_seconds{{{SELECTOR}}}", f"{_INSTANCE} in all"))
+    return panel.with_target(query(select(metrics.SCRAPE_DURATION), f"{_INSTANCE} exporter"))
+
+
+def scrape_size() -> timeseries.Panel:
+    panel = graph(
+        "Scrape size",
+        "Size of a scrape before compression. It grows with streamers and trigger types.",
+        unit="bytes",
+        no_value=_NO_EXPORTER,
+    )
+    return panel.with_target(query(select(metrics.SCRAPE_SIZE), _INSTANCE))
+
+
+def samples() -> timeseries.Panel:
+    panel = graph(
+        "Samples",
+        "Samples in a scrape: what Prometheus stores every few seconds.",
+        unit="locale",
+        no_value=_NO_EXPORTER,
+    )
+    return panel.with_target(query(f"scrape_samples_scraped{{{SELECTOR}}}", _INSTANCE)).decimals(0)
+
+
+def streamers_held() -> timeseries.Panel:
+    panel = graph(
+        "Streamers held",
+        "Streamers that each exporter holds, and how many it may. The limit is on the right-hand axis.",
+        unit="locale",
+        no_value=_NO_EXPORTER,
+    )
+    panel = panel.with_target(query(select(metrics.STREAMERS), _INSTANCE))
+    panel = panel.with_target(query(select(metrics.STREAMERS_LIMIT), f"{_INSTANCE} limit"))
+    limit = [*threshold_line(), *properties(custom__axisPlacement="right")]
+    return panel.override_by_query("B", limit).decimals(0)
+
+
+def streamers_expired() -> timeseries.Panel:
+    return bars(
+        "Streamers expired",
+        "Streamers dropped because nothing updated them. A clipper that clears streamers when streams end causes none.",
+        counted_per_step(metrics.STREAMERS_EXPIRED, "instance"),
+        _INSTANCE,
+        no_value=_NO_EXPORTER,
+    )
+
+
+def collector_failures() -> timeseries.Panel:
+    return bars(
+        "Collector failures",
+        "Scrapes that lack a collector's families because it failed. The exporter's log has the error.",
+        counted_per_step(metrics.COLLECTOR_FAILURES, metrics.COLLECTOR),
+        f"{{{{{metrics.COLLECTOR}}}}}",
+        no_value="No collector is known to have failed.",
+    )
+
+
+def memory() -> timeseries.Panel:
+    description = "Resident memory. It should level off once all streamers are known."
+    panel = graph("Memory", description, unit="bytes", no_value=_NO_PROCESS)
+    return panel.with_target(query(f"process_resident_memory_bytes{{{SELECTOR}}}", _INSTANCE))
+
+
+def cpu() -> timeseries.Panel:
+    panel = graph("CPU", "Processor time used; 100 % is one core.", unit="percentunit", no_value=_NO_PROCESS)
+    used = f"rate(process_cpu_seconds_total{{{SELECTOR}}}[$__rate_interval])"
+    return panel.with_target(query(used, _INSTANCE)).decimals(1)
+
+
+def time_since_start() -> timeseries.Panel:
+    panel = graph(
+        "Time since start",
+        "How long each exporter has been running. A line that falls to 0 is a restart.",
+        unit="s",
+        no_value=_NO_PROCESS,
+    )
+    return panel.with_target(query(f"time() - process_start_time_seconds{{{SELECTOR}}}", _INSTANCE)).decimals(0)

@@ -1,0 +1,201 @@
+"""The overview: every streamer at a glance, for the person at the screen."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from grafana_foundation_sdk.builders import common as common_builders
+from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
+from grafana_foundation_sdk.models import common
+
+from dashboards import frame, queries, tables
+from dashboards.frame import Place, Row
+from dashboards.panels import (
+    BLUE,
+    ORANGE,
+    RECORDING_STATES,
+    TYPE_COLOURS,
+    bars,
+    by_threshold,
+    graph_of_many,
+    in_colour,
+    number,
+    properties,
+    query,
+    states,
+    steps,
+    total,
+)
+from exporter.metrics import CHAT_VELOCITY, STREAMER, TRIGGERS, TYPE, VIEWERS
+
+_NO_STREAMER: Final = "No streamer is live. Streamers appear when a clipper reports them."
+_NO_RATIO: Final = "No ratio yet. It takes two minutes of viewers, and Prometheus with alerts/rules.yml."
+
+
+def dashboard() -> dict[str, Any]:
+    """The dashboard as JSON."""
+    return frame.compose(
+        frame.OVERVIEW,
+        "Who is live, how many watch, how fast chat is, what triggered, and what is being recorded.",
+        [
+            Row(
+                4,
+                [
+                    Place(3, streamers_live()),
+                    Place(3, viewers_in_total()),
+                    Place(3, biggest_rise()),
+                    Place(3, recording_now()),
+                    Place(3, triggers_in_range()),
+                    Place(3, clips_in_range()),
+                    Place(3, alerts_count()),
+                    Place(3, exporters_up()),
+                ],
+            ),
+            Row(10, [Place(12, viewers(), marked=True), Place(12, chat_velocity(), marked=True)]),
+            Row(9, [Place(12, spike_ratio()), Place(12, recordings())]),
+            Row(8, [Place(12, triggers_by_type()), Place(12, tables.firing_alerts())]),
+            Row(12, [Place(24, tables.streamers())]),
+        ],
+        [frame.job(), frame.instance(), frame.streamers(), frame.types()],
+        who=queries.MANY,
+    )
+
+
+# -- numbers
+
+
+def streamers_live() -> stat.Panel:
+    return number(
+        "Streamers live",
+        "Streamers that a clipper is watching now. Fewer than you expect? Look at the exporter's health.",
+        queries.STREAMERS_LIVE,
+        unit="locale",
+    )
+
+
+def viewers_in_total() -> stat.Panel:
+    return number(
+        "Viewers", "Viewers of all chosen streamers together, now.", queries.TOTAL_VIEWERS, unit="locale"
+    ).decimals(0)
+
+
+def biggest_rise() -> stat.Panel:
+    description = (
+        "The streamer furthest above their own recent mean now, among channels of a size that alerts speak of."
+    )
+    panel = number(
+        "Biggest rise", description, queries.BIGGEST_RISE, unit="suffix: × mean", legend=f"{{{{{STREAMER}}}}}"
+    )
+    panel = panel.targets([query(queries.BIGGEST_RISE, f"{{{{{STREAMER}}}}}", instant=True)])
+    panel = panel.graph_mode(common.BigValueGraphMode.NONE).text_mode(common.BigValueTextMode.VALUE_AND_NAME)
+    return panel.decimals(2).data_links([frame.streamer_link(f"__field.labels.{STREAMER}")])
+
+
+def recording_now() -> stat.Panel:
+    return number("Recording now", "Streamers that are being recorded, now.", queries.RECORDING_NOW, unit="locale")
+
+
+def triggers_in_range() -> stat.Panel:
+    return total("Triggers", "Triggers of the chosen types in the time range.", queries.TRIGGERS_IN_RANGE)
+
+
+def clips_in_range() -> stat.Panel:
+    return total("Clips", "Clips made in the time range.", queries.CLIPS_IN_RANGE)
+
+
+def alerts_count() -> stat.Panel:
+    panel = number(
+        "Alerts firing", "Alerts that fire now; the list below says which.", queries.FIRING_COUNT, unit="locale"
+    )
+    return panel.color_scheme(by_threshold()).thresholds(steps(BLUE, (1, ORANGE)))
+
+
+def exporters_up() -> stat.Panel:
+    panel = number(
+        "Exporters up",
+        "Share of the chosen exporters that Prometheus can scrape. Below 100 %, numbers are missing.",
+        f"avg({queries.UP})",
+        unit="percentunit",
+        no_value="none",
+    )
+    return panel.decimals(0).color_scheme(by_threshold()).thresholds(steps(ORANGE, (1, BLUE)))
+
+
+# -- graphs
+
+
+def viewers() -> timeseries.Panel:
+    panel = graph_of_many(
+        f"Viewers by streamer ({queries.TOP} largest)",
+        "Viewers now, on a scale where equal distances are equal factors: a doubling looks the same for every channel. "
+        "Marks are triggers; hover over one to see which. Click a line to see its stream.",
+        unit="locale",
+        no_value=_NO_STREAMER,
+    ).decimals(0)
+    scale = common_builders.ScaleDistributionConfig().type(common.ScaleDistribution.SYMLOG).log(10).linear_threshold(1)
+    panel = panel.with_target(query(queries.largest_now(VIEWERS), f"{{{{{STREAMER}}}}}")).scale_distribution(scale)
+    return panel.data_links([frame.streamer_link(f"__field.labels.{STREAMER}")])
+
+
+def chat_velocity() -> timeseries.Panel:
+    panel = graph_of_many(
+        f"Chat velocity by streamer ({queries.TOP} fastest)",
+        "Chat messages per minute. A burst that stands alone is often worth a clip. Click a line to see the stream.",
+        unit="suffix: /min",
+        no_value=_NO_STREAMER,
+    ).decimals(0)
+    panel = panel.with_target(query(queries.largest_now(CHAT_VELOCITY), f"{{{{{STREAMER}}}}}"))
+    return panel.data_links([frame.streamer_link(f"__field.labels.{STREAMER}")])
+
+
+def spike_ratio() -> timeseries.Panel:
+    panel = graph_of_many(
+        f"Viewers over their recent mean ({queries.TOP} highest)",
+        "1 is a streamer's own level of the last minutes. A line above a dashed threshold is a spike that alerts speak "
+        "of, unless the channel is so small that it is noise.",
+        unit="suffix:×",
+        no_value=_NO_RATIO,
+    ).decimals(2)
+    panel = panel.with_target(query(queries.largest_ratio(VIEWERS), f"{{{{{STREAMER}}}}}"))
+    panel = panel.with_target(query(queries.THRESHOLDS[VIEWERS.name], "alert: {{severity}}"))
+    panel = panel.override_by_query("B", threshold_line()).axis_soft_min(0.8).axis_soft_max(1.3)
+    return panel.data_links([frame.streamer_link(f"__field.labels.{STREAMER}")])
+
+
+def threshold_line() -> list[Any]:
+    """The properties of a line that is a limit and not a measurement."""
+    return properties(
+        color=in_colour(ORANGE),
+        custom__lineStyle={"fill": "dash", "dash": [8, 6]},
+        custom__showPoints="never",
+        links=[],
+    )
+
+
+def recordings() -> statetimeline.Panel:
+    return states(
+        f"Recording ({queries.TOP} recorded most)",
+        "When each streamer was being recorded. Triggers without a recording near them are moments lost.",
+        queries.RECORDED_MOST,
+        f"{{{{{STREAMER}}}}}",
+        states=RECORDING_STATES,
+        no_value="No recording is reported. This fills when a clipper says whether it records.",
+    ).per_page(12)
+
+
+def triggers_by_type() -> timeseries.Panel:
+    panel = bars(
+        "Triggers by type",
+        "Triggers per step of the graph. A type that never fires, or always does, needs its threshold looked at.",
+        queries.counted_per_step(TRIGGERS, TYPE),
+        f"{{{{{TYPE}}}}}",
+        no_value="No trigger type is known. Counters start when a streamer is first seen.",
+    )
+    return type_colours(panel)
+
+
+def type_colours(panel: timeseries.Panel) -> timeseries.Panel:
+    """The same colour for a trigger type wherever it is drawn."""
+    for name, colour in TYPE_COLOURS.items():
+        panel = panel.override_by_name(name, properties(color=in_colour(colour)))
+    return panel

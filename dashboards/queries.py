@@ -1,0 +1,214 @@
+"""The PromQL of the dashboards, apart from the panels that show it.
+
+Names come from the metric table and from the recording rules in ``alerts/rules.yml``. Grafana fills in ``$…``. Several
+exporters may report one streamer, so a streamer's value is the maximum over them. Everything here is understood by
+Prometheus 2.42 and later.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from exporter.metrics import (
+    CHAT_VELOCITY,
+    CLIPS,
+    LAST_TRIGGER,
+    LAST_UPDATE,
+    RECORDING,
+    STREAMER,
+    TRIGGERS,
+    TYPE,
+    VIEWERS,
+    Family,
+)
+
+# The one selector: the exporters that are chosen.
+SELECTOR: Final = 'job=~"$job", instance=~"$instance"'
+# Which streamers: all that are chosen, or, on a dashboard about one, that one by its exact name.
+MANY: Final = f'{STREAMER}=~"${STREAMER}"'
+ONE: Final = f'{STREAMER}="${STREAMER}"'
+OF_TYPE: Final = f'{TYPE}=~"${TYPE}"'
+
+UP: Final = f"up{{{SELECTOR}}}"
+# Streamers that one panel can tell apart.
+TOP: Final = 20
+# How far before and after a trigger the table of triggers looks, in seconds.
+AROUND: Final = 30
+
+
+def select(family: Family, who: str = MANY) -> str:
+    """The samples of ``family`` from the chosen exporters, of the chosen streamers and types if it has such labels."""
+    matchers = [SELECTOR]
+    if STREAMER in family.labels:
+        matchers.append(who)
+    if TYPE in family.labels:
+        matchers.append(OF_TYPE)
+    return f"{family.name}{{{', '.join(matchers)}}}"
+
+
+def per_streamer(family: Family, who: str = MANY) -> str:
+    """One value per streamer: the maximum over exporters."""
+    return f"max by ({STREAMER}) ({select(family, who)})"
+
+
+def or_zero(expression: str) -> str:
+    """The value of ``expression``; where it has none, 0 while an exporter is up: then nothing is known to be there."""
+    return f"{expression} or 0 * (max({UP}) == 1)"
+
+
+def largest(expression: str, over_range: str) -> str:
+    """``expression`` for the streamers with the greatest ``over_range``, the same ones at every step of the graph."""
+    return f"{expression} and on ({STREAMER}) topk({TOP}, {over_range})"
+
+
+def largest_now(family: Family) -> str:
+    """``family`` per streamer, for those that reached most within the time range."""
+    peak = f"max by ({STREAMER}) (max_over_time({select(family)}[$__range] @ end()))"
+    return largest(per_streamer(family), peak)
+
+
+# -- counters: what was counted in the time range, and at each step of it
+
+
+def counted_in_range(family: Family, by: str | None = None, who: str = MANY) -> str:
+    """How often, in the time range; ``by`` a label or in total.
+
+    ``increase()`` extrapolates to the edges of the range. Rounded series by series, it is the whole number that
+    happened, as long as that is less than one every other scrape.
+    """
+    total = f"sum by ({by})" if by else "sum"
+    return f"{total} ({_once(family, f'round(increase({select(family, who)}[$__range]))')})"
+
+
+def counted_per_step(family: Family, by: str, who: str = MANY) -> str:
+    """How often, between one step of the graph and the next, ``by`` a label: the bars add up to what was counted.
+
+    The difference of two steps counts every event once, without the extrapolation of ``increase()``. Where a counter
+    began within the step, or began again, what it has counted since stands in.
+    """
+    counter = select(family, who)
+    newest = f"last_over_time({counter}[$__interval])"
+    counted = f"{newest} - {counter} offset $__interval >= 0 or {newest} - min_over_time({counter}[$__interval])"
+    return f"sum by ({by}) ({_once(family, counted)})"
+
+
+def _once(family: Family, counted: str) -> str:
+    """What exporters ``counted`` of one streamer is the same and counts once; what each counts of itself adds up."""
+    return f"max by ({', '.join(family.labels)}) ({counted})" if STREAMER in family.labels else counted
+
+
+# -- triggers and recordings as annotations
+
+
+def trigger_times(who: str = MANY) -> str:
+    """When each trigger happened, in milliseconds, at the steps that follow it.
+
+    A trigger is seen at the first scrape after it, and that scrape at the first step after it: within two steps. The
+    third is for a scrape that is late or fails. ``max_over_time`` keeps triggers of a stream that ended since the step
+    before. Older times are left out, so that they draw nothing.
+    """
+    newest = f"max by ({STREAMER}, {TYPE}) (max_over_time({select(LAST_TRIGGER, who)}[$__interval]))"
+    return f"({newest} > time() - 3 * $__interval_ms / 1000) * 1000"
+
+
+def recording_started(who: str = MANY) -> str:
+    """1 per streamer at the step at which a recording is there that was not there the step before."""
+    return f"{_recorded(who)} unless on ({STREAMER}) {_recorded(who, ' offset $__interval')}"
+
+
+def recording_stopped(who: str = MANY) -> str:
+    """1 per streamer at the step at which a recording is gone that was there the step before."""
+    return f"{_recorded(who, ' offset $__interval')} unless on ({STREAMER}) {_recorded(who)}"
+
+
+def _recorded(who: str, offset: str = "") -> str:
+    return f"(max by ({STREAMER}) ({select(RECORDING, who)}{offset}) == 1)"
+
+
+# -- the recording rules of alerts/rules.yml, which know streamers but not the exporters that report them
+
+
+def recorded(family: Family, operation: str, who: str = MANY) -> str:
+    """The series that the rules record of ``family``: ``mean``, ``stddev`` or ``ratio`` of recent values."""
+    return f"streamer:{family.name}:{operation}{{{who}}}"
+
+
+def largest_ratio(family: Family) -> str:
+    """Values over their own recent mean, for the streamers whose ratio rose most within the time range."""
+    peak = f"max_over_time({recorded(family, 'ratio')}[$__range] @ end())"
+    return largest(recorded(family, "ratio"), peak)
+
+
+def spike_threshold(family: Family, who: str) -> str:
+    """The value from which the alerts speak, one line per severity; for one streamer."""
+    return f"{THRESHOLDS[family.name]} * on () group_left () {recorded(family, 'mean', who)}"
+
+
+def band(family: Family, sign: str, who: str) -> str:
+    """The edge of the usual band: two standard deviations from the recent mean, and never below 0."""
+    return f"clamp_min({recorded(family, 'mean', who)} {sign} 2 * {recorded(family, 'stddev', who)}, 0)"
+
+
+THRESHOLDS: Final = {
+    VIEWERS.name: "clipper:viewer_spike_ratio:threshold",
+    CHAT_VELOCITY.name: "clipper:chat_burst_ratio:threshold",
+}
+UPDATE_AGE_THRESHOLD: Final = "clipper:update_age_seconds:threshold"
+
+# Alerts without a streamer are about the exporter and always shown.
+FIRING: Final = f'ALERTS{{alertname=~"Clipper.+", alertstate="firing", {STREAMER}=~"$streamer|"}}'
+FIRING_FOR: Final = f'time() - ALERTS_FOR_STATE{{alertname=~"Clipper.+"}} and ignoring (alertstate) {FIRING}'
+FIRING_COUNT: Final = or_zero(f"count({FIRING})")
+
+# -- what the tables hold
+
+LIVE: Final = per_streamer(LAST_UPDATE)
+
+
+def age(family: Family, who: str = MANY) -> str:
+    """Seconds since the newest time that ``family`` holds, per streamer."""
+    return f"time() - {per_streamer(family, who)}"
+
+
+def of_live(expression: str) -> str:
+    """``expression`` for the streamers that are live at the end of the time range."""
+    return f"{expression} and on ({STREAMER}) {LIVE}"
+
+
+def trigger_moments() -> str:
+    """When a trigger of one streamer was, in milliseconds, at the one step at which it is ``AROUND`` seconds old."""
+    time = f"max by ({STREAMER}, {TYPE}) ({select(LAST_TRIGGER, ONE)})"
+    return f"({time} <= time() - {AROUND} > time() - {AROUND} - $__interval_ms / 1000) * 1000"
+
+
+def around_trigger(family: Family, seconds: int) -> str:
+    """``family`` of the streamer, ``seconds`` after (or before) each of ``trigger_moments``; negative is before."""
+    back = AROUND - seconds
+    value = f"max by ({STREAMER}) ({select(family, ONE)}{f' offset {back}s' if back else ''})"
+    return f"{value} * on ({STREAMER}) group_right () ({trigger_moments()} > bool 0)"
+
+
+def change_around_trigger(family: Family) -> str:
+    """The relative change of ``family`` from before to after each trigger."""
+    before = around_trigger(family, -AROUND)
+    return f"{around_trigger(family, AROUND)} / ({before} > 0) - 1"
+
+
+STREAMERS_LIVE: Final = or_zero(f"count({LIVE})")
+TOTAL_VIEWERS: Final = or_zero(f"sum({per_streamer(VIEWERS)})")
+RECORDING_NOW: Final = or_zero(f"sum({per_streamer(RECORDING)})")
+TRIGGERS_IN_RANGE: Final = or_zero(counted_in_range(TRIGGERS))
+CLIPS_IN_RANGE: Final = or_zero(counted_in_range(CLIPS))
+# Of channels of a size that alerts speak of: among the smallest, noise is always the biggest rise.
+BIGGEST_RISE: Final = (
+    f"topk(1, {recorded(VIEWERS, 'ratio')} and {recorded(VIEWERS, 'mean')} >= scalar(clipper:viewer_base:threshold))"
+)
+RECORDED_MOST: Final = largest(
+    per_streamer(RECORDING), f"max by ({STREAMER}) (sum_over_time({select(RECORDING)}[$__range] @ end()))"
+)
+# Every streamer that is held, for the exporter's health: the ones that were updated longest ago.
+HELD: Final = f'{STREAMER}!=""'
+STALEST: Final = (
+    f"{age(LAST_UPDATE, HELD)} and on ({STREAMER}) "
+    f"bottomk({TOP}, max by ({STREAMER}) (max_over_time({select(LAST_UPDATE, HELD)}[$__range] @ end())))"
+)

@@ -1,0 +1,33 @@
+// A streamer's viewers over the last minutes, as they were received here.
+
+export const WINDOW = 600_000; // ms
+const BUCKET = 5_000; // ms that share one point: the newest value counts
+
+export class History {
+  points = []; // [Unix time in ms, viewers; null from where they are not known], oldest first
+  marks = []; // Unix times of triggers in ms, by the exporter's clock
+
+  /** Note the viewers at a time that is not before the last one. */
+  add(at, viewers) {
+    const last = this.points.at(-1);
+    if (last && last[1] !== null && viewers !== null && Math.floor(last[0] / BUCKET) === Math.floor(at / BUCKET)) {
+      last[1] = viewers;
+    } else if (last?.[1] !== null || viewers !== null) {
+      this.points.push([at, viewers]);
+    }
+    // One older point stays: it holds until the next.
+    while (this.points.length > 1 && this.points[1][0] < at - WINDOW) this.points.shift();
+  }
+
+  /** Note a trigger; the same again changes nothing. */
+  mark(at) {
+    if (!this.marks.includes(at)) this.marks.push(at);
+    if (this.marks.length > 50) this.marks.shift();
+  }
+
+  /** Whether there is nothing left to draw. */
+  over(now) {
+    const last = this.points.at(-1);
+    return !last || (last[1] === null && last[0] < now - WINDOW);
+  }
+}

@@ -1,0 +1,218 @@
+"""The compose file: accepted by docker-compose, true of what is in the checkout, and in step with prometheus.yml."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dashboards.frame import DATASOURCE_UID, GRAFANA, OVERVIEW
+from tests.conftest import StartPrometheus
+from tests.integration.alertmanager import running_alertmanager
+from tests.integration.prometheus import scrape_config
+from tooling import compose, native
+from tooling.checkout import ROOT
+
+PROVISIONING = ROOT / "dashboards/provisioning"
+HOST = ["-f", "docker-compose.yml", "-f", "docker-compose.host.yml"]
+MOUNTS = {
+    "/etc/clipper/dashboards": "dashboards/generated",
+    "/etc/grafana/provisioning/dashboards": "dashboards/provisioning/dashboards",
+    "/etc/grafana/provisioning/datasources": "dashboards/provisioning/datasources",
+    "/etc/prometheus/alerts/rules.yml": "alerts/rules.yml",
+    "/etc/prometheus/prometheus.yml": "prometheus.yml",
+    "/etc/alertmanager/alertmanager.yml": "alerts/alertmanager.yml",
+    "/etc/alertmanager/messages.tmpl": "alerts/messages.tmpl",
+}
+
+
+def config(*arguments: str, **settings: str) -> dict[str, Any]:
+    """What docker-compose makes of the file with these settings."""
+    program = compose.find()
+    if program is None:
+        message = "docker-compose is not here; scripts/test gets it"
+        if os.environ.get("CI"):
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **program.environment, **settings}
+    command = [*program.command, *arguments, "config"]
+    finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    document: dict[str, Any] = yaml.safe_load(finished.stdout)
+    return document
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = config()["services"]
+    return found
+
+
+def mounts(service: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    parts = [volume.split(":") for volume in service.get("volumes", [])]
+    return {target: (source, mode) for source, target, mode in parts}
+
+
+def test_images_are_pinned_by_version(services: dict[str, Any]) -> None:
+    images = {name: service["image"] for name, service in services.items()}
+    assert images == {
+        "exporter": "clipper-exporter",  # built here
+        "prometheus": "prom/prometheus:v3.13.2",
+        "alertmanager": "prom/alertmanager:v0.33.1",
+        "grafana": f"grafana/grafana:{GRAFANA}",
+    }
+
+
+def test_mounted_paths_exist_and_are_read_only(services: dict[str, Any]) -> None:
+    found = {
+        target: (Path(source).relative_to(ROOT).as_posix(), mode)
+        for service in services.values()
+        for target, (source, mode) in mounts(service).items()
+        if source.startswith("/")
+    }
+    assert found == {target: (source, "ro") for target, source in MOUNTS.items()}
+    assert all((ROOT / source).exists() for source in MOUNTS.values())
+
+
+def test_data_is_kept_in_volumes(services: dict[str, Any]) -> None:
+    kept = {
+        target: source
+        for service in services.values()
+        for target, (source, mode) in mounts(service).items()
+        if mode == "rw"
+    }
+    assert kept == {"/prometheus": "prometheus", "/alertmanager": "alertmanager", "/var/lib/grafana": "grafana"}
+
+
+def test_ports_are_published_on_loopback_unless_asked(services: dict[str, Any]) -> None:
+    def published(found: dict[str, Any]) -> dict[str, list[str]]:
+        return {name: service["ports"] for name, service in found.items()}
+
+    ports = {"exporter": 9309, "prometheus": 9090, "alertmanager": 9093, "grafana": 3000}
+    assert published(services) == {name: [f"127.0.0.1:{port}:{port}/tcp"] for name, port in ports.items()}
+    wide = config(LISTEN_ADDRESS="0.0.0.0", GRAFANA_PORT="3001")["services"]
+    assert published(wide)["grafana"] == ["0.0.0.0:3001:3000/tcp"]
+
+
+def test_targets_are_services_and_their_ports(services: dict[str, Any]) -> None:
+    document = yaml.safe_load((ROOT / "prometheus.yml").read_text(encoding="utf-8"))
+    jobs = [*document["scrape_configs"], *document.get("alerting", {}).get("alertmanagers", [])]
+    targets = {target for job in jobs for group in job["static_configs"] for target in group["targets"]}
+    inside = {f"{name}:{service['ports'][0].split(':')[2].removesuffix('/tcp')}" for name, service in services.items()}
+    assert native.EXPORTER in targets
+    # Prometheus knows itself as localhost.
+    assert targets - {native.PROMETHEUS} <= inside
+    for rules in document.get("rule_files", []):
+        assert f"/etc/prometheus/{rules}" in MOUNTS
+    assert document["scrape_configs"][0]["job_name"].startswith("clipper"), "the alerts find exporters by it"
+
+
+def test_grafana_is_provisioned_with_what_is_mounted(services: dict[str, Any]) -> None:
+    [source] = yaml.safe_load((PROVISIONING / "datasources/prometheus.yml").read_text())["datasources"]
+    prometheus = yaml.safe_load((ROOT / "prometheus.yml").read_text(encoding="utf-8"))
+    assert source["uid"] == DATASOURCE_UID
+    assert source["url"] == "http://prometheus:9090"
+    assert source["jsonData"]["timeInterval"] == prometheus["global"]["scrape_interval"]
+    assert source["editable"] is False
+    [provider] = yaml.safe_load((PROVISIONING / "dashboards/clipper.yml").read_text())["providers"]
+    assert (provider["folder"], provider["allowUiUpdates"], provider["disableDeletion"]) == ("Clipper", False, True)
+    assert provider["options"]["path"] in mounts(services["grafana"])
+    home = Path(services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert home == Path(provider["options"]["path"], f"{OVERVIEW}.json")
+    assert (ROOT / MOUNTS[str(home.parent)] / home.name).is_file()
+
+
+def test_everything_waits_for_what_it_needs(services: dict[str, Any]) -> None:
+    assert services["grafana"]["depends_on"] == {"prometheus": {"condition": "service_healthy"}}
+    for name, service in services.items():
+        assert ("healthcheck" in service) is (name != "exporter"), "the exporter's is in its image"
+        assert service["restart"] == "unless-stopped"
+        assert service["cap_drop"] == ["ALL"]
+
+
+def test_the_demo_is_one_setting_from_serve(services: dict[str, Any]) -> None:
+    assert services["exporter"]["command"] == ["demo"]
+    assert config(CLIPPER_COMMAND="serve")["services"]["exporter"]["command"] == ["serve"]
+    for command in ("demo", "serve"):
+        helped = [sys.executable, "-m", "exporter", command, "--help"]
+        assert subprocess.run(helped, cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def test_a_clipper_on_the_host_takes_the_exporters_place() -> None:
+    services = config(*HOST)["services"]
+    assert services["exporter"]["deploy"]["replicas"] == 0
+    assert services["prometheus"]["extra_hosts"] in (["exporter:host-gateway"], {"exporter": "host-gateway"})
+    assert "exporter" not in services["prometheus"]["depends_on"]
+
+
+@pytest.mark.parametrize(
+    ("password", "secret", "expected"),
+    [
+        ("", "", {"GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION": "true", "GF_AUTH_DISABLE_LOGIN_FORM": "true"}),
+        ("hunter2", "", {"GF_SECURITY_ADMIN_PASSWORD": "hunter2"}),
+        ("", "hunter3", {"GF_SECURITY_ADMIN_PASSWORD__FILE": "SECRET"}),
+        ("hunter2", "hunter3", {"GF_SECURITY_ADMIN_PASSWORD__FILE": "SECRET"}),
+    ],
+)
+def test_grafana_has_no_password_unless_one_is_set(
+    tmp_path: Path, password: str, secret: str, expected: dict[str, str]
+) -> None:
+    """The container's own start, with files of ours in the places of the secret and of Grafana's start script."""
+    grafana = config(GRAFANA_ADMIN_PASSWORD=password)["services"]["grafana"]
+    assert grafana["environment"]["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    file, run = tmp_path / "secret", tmp_path / "run.sh"
+    file.write_text(secret)
+    run.write_text("#!/bin/sh\nenv\n")
+    run.chmod(0o755)
+    [script] = grafana["command"]
+    script = script.replace("$$", "$").replace("/run/secrets/grafana_admin_password", str(file))
+    script = script.replace("exec /run.sh", f"exec {run}")
+    environment = {"GF_SECURITY_ADMIN_PASSWORD": grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD"] or ""}
+    command = [*grafana["entrypoint"], script]
+    printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    variables = dict(line.split("=", 1) for line in printed.splitlines() if line.startswith("GF_"))
+    assert {name: value.replace(str(file), "SECRET") for name, value in variables.items() if value} == expected
+    assert config()["secrets"]["grafana_admin_password"]["file"] == str(PROVISIONING / "no-password")
+    assert (PROVISIONING / "no-password").read_bytes() == b""
+
+
+@pytest.mark.integration
+def test_the_health_check_of_prometheus_works(
+    services: dict[str, Any], start_prometheus: StartPrometheus, promtool: Path
+) -> None:
+    prometheus = start_prometheus(scrape_config("127.0.0.1:1"))
+    test = services["prometheus"]["healthcheck"]["test"]
+    assert healthy(test, "/bin/promtool", promtool, prometheus.url)
+    assert not healthy(test, "/bin/promtool", promtool, "http://127.0.0.1:1")
+
+
+@pytest.mark.integration
+def test_the_health_check_of_alertmanager_works(
+    services: dict[str, Any], alertmanager_program: Path, amtool: Path, tmp_path: Path
+) -> None:
+    test = services["alertmanager"]["healthcheck"]["test"]
+    silent = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+    with running_alertmanager(alertmanager_program, tmp_path, silent) as url:
+        assert healthy(test, "/bin/amtool", amtool, url)
+    assert not healthy(test, "/bin/amtool", amtool, url)
+
+
+def healthy(test: list[str], expected: str, program: Path, url: str) -> bool:
+    """Run a health check with the ``program`` that is here, on the server at ``url`` instead of the container's."""
+    kind, there, *arguments = test
+    assert (kind, there) == ("CMD", expected)
+    mine = [re.sub(r"http://localhost:\d+", url, argument) for argument in arguments]
+    return subprocess.run([program, *mine], capture_output=True, check=False).returncode == 0
+
+
+def test_settings_in_the_comment_are_the_settings() -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    comment, _, rest = text.partition("x-defaults")
+    used = set(re.findall(r"\$\{(\w+):-", rest))
+    assert used == {name for name in used if name in comment}
