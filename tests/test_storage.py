@@ -17,9 +17,10 @@ from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.changes import EventLog
-from exporter.database import FILE_NAME, Database
+from exporter.database import Database
 from exporter.errors import StorageError
 from exporter.metrics import FAMILIES
+from exporter.schema import FILE_NAME
 from exporter.server import serve
 from exporter.storage import Storage
 from exporter.troubles import Trouble

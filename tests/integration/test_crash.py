@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from benchmarks.crash import run, scraping
 from benchmarks.crash_side import Exporter
 from exporter import SharedStats
-from exporter.database import FILE_NAME
+from exporter.schema import FILE_NAME
 from exporter.server import serve
 from exporter.storage import Storage
 from tests.waiting import wait_for
