@@ -19,6 +19,7 @@ from exporter.stats import SharedStats
 
 if TYPE_CHECKING:
     from exporter.feeds import Feed
+    from exporter.webfile import WebFile
 
 logger = logging.getLogger("exporter")
 
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.read(given, os.environ)
         token = settings.push_token()
+        web_config = settings.web_config()
     except SettingsError as problem:
         for mistake in problem.mistakes:
             print(f"clipper-exporter: {mistake}", file=sys.stderr)
@@ -63,14 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in unknown_variables(os.environ):
         logger.warning("environment variable %s is not known: is it misspelt?", name)
     try:
-        _run(command, settings, token)
+        _run(command, settings, token, web_config)
     except ExporterError as problem:
         logger.error("%s", problem)  # noqa: TRY400 - a message for a person, who is not helped by a traceback
         return 1
     return 0
 
 
-def _run(command: str, settings: Settings, token: str | None) -> None:
+def _run(command: str, settings: Settings, token: str | None, web_config: WebFile | None) -> None:
     # Imported late: --help and --version answer without loading a web server.
     from exporter.server import serve  # noqa: PLC0415
 
@@ -96,6 +98,9 @@ def _run(command: str, settings: Settings, token: str | None) -> None:
         telemetry_path=settings.telemetry_path,
         push_token=token,
         body_bytes=settings.max_body_bytes,
+        limits=settings.http_limits,
+        web_config=web_config,
+        cors_origins=settings.cors_origins,
         storage=settings.storage_path or None,
         links={"Prometheus": settings.prometheus_url, "Grafana": settings.grafana_url},
     ) as server:

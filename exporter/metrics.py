@@ -141,6 +141,57 @@ LIVE_DROPPED: Final = Family(
     "self",
     "live_dropped",
 )
+LIVE_SUBSCRIBERS_LIMIT: Final = Family(
+    "clipper_exporter_live_subscribers_limit",
+    "gauge",
+    "Clients that live updates may be pushed to at once.",
+    (),
+    "self",
+    "live_subscribers_limit",
+)
+CONNECTIONS: Final = Family(
+    "clipper_exporter_http_connections", "gauge", "Connections that are open.", (), "self", "connections"
+)
+CONNECTIONS_LIMIT: Final = Family(
+    "clipper_exporter_http_connections_limit",
+    "gauge",
+    "Connections that may be open at once.",
+    (),
+    "self",
+    "connections_limit",
+)
+HTTP_REFUSED: Final = Family(
+    "clipper_exporter_http_refused_total",
+    "counter",
+    "Connections and requests refused before they reached a route, by reason.",
+    (REASON,),
+    "self",
+    "http_refused",
+)
+WEB_CONFIG_SUCCEEDED: Final = Family(
+    "clipper_exporter_web_config_last_reload_successful",
+    "gauge",
+    "1 if the web configuration file and its certificates can be used as they are now, 0 if older ones are in force.",
+    (),
+    "self",
+    "web_config_succeeded",
+)
+WEB_CONFIG_READ: Final = Family(
+    "clipper_exporter_web_config_last_reload_success_timestamp_seconds",
+    "gauge",
+    "Unix time at which the web configuration in force was read.",
+    (),
+    "self",
+    "web_config_read_at",
+)
+CERTIFICATE_EXPIRES: Final = Family(
+    "clipper_exporter_certificate_expiry_timestamp_seconds",
+    "gauge",
+    "Unix time until which the server's certificate is valid.",
+    (),
+    "self",
+    "certificate_expires",
+)
 
 STORAGE_UP: Final = Family(
     "clipper_exporter_storage_up",
@@ -192,6 +243,13 @@ FAMILIES: Final[tuple[Family, ...]] = (
     SCRAPE_SIZE,
     LIVE_SUBSCRIBERS,
     LIVE_DROPPED,
+    LIVE_SUBSCRIBERS_LIMIT,
+    CONNECTIONS,
+    CONNECTIONS_LIMIT,
+    HTTP_REFUSED,
+    WEB_CONFIG_SUCCEEDED,
+    WEB_CONFIG_READ,
+    CERTIFICATE_EXPIRES,
     STORAGE_UP,
     STORAGE_COMMITS,
     STORAGE_ERRORS,

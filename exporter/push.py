@@ -26,7 +26,10 @@ _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 @dataclass(frozen=True, slots=True)
 class PushPolicy:
-    """Who may push: who has ``token``; without one everybody if ``local``, which is listening on a loopback address."""
+    """Who may push: who has ``token``; without one, whoever has given a user's password, and everybody if ``local``.
+
+    ``local`` is listening on a loopback address.
+    """
 
     token: str | None = field(default=None, repr=False)
     local: bool = False
@@ -44,6 +47,8 @@ class PushPolicy:
                 raise HTTPException(
                     401, "expected the header Authorization: Bearer with the token", {"WWW-Authenticate": "Bearer"}
                 )
+        elif request.scope.get("user") is not None:  # has given a password
+            return
         elif not self.local:
             raise HTTPException(403, "pushing needs a token where other machines may connect: see --push.token-file")
         elif _host(request) not in _THIS_MACHINE:

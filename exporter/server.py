@@ -9,22 +9,33 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Self, cast
 
 import uvicorn
 from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.types import ASGIApp
 
+from exporter.connections import Connection
+from exporter.door import Door
 from exporter.errors import ListenError
+from exporter.limits import HttpLimits, Refusals
 from exporter.live import Hub
+from exporter.middleware import guard
+from exporter.places import Places
 from exporter.push import BODY_BYTES, PushPolicy, Receiver
 from exporter.settings import Address
 from exporter.stats import SharedStats
 from exporter.storage import Storage
 from exporter.web import create_app
 
+if TYPE_CHECKING:
+    from exporter.webfile import WebFile
+
 _GRACE = 2  # seconds that a stop leaves to requests under way: below the 5 in which a stop must be done
+_WEBSOCKET_BYTES = 64 * 1024  # of one message; clients only ask
 _KEEP_ALIVE = 75  # seconds, longer than any usual scrape interval, so that Prometheus keeps its connection
 
 
@@ -37,30 +48,37 @@ class Server:
         listener: socket.socket,
         address: Address,
         hub: Hub | None = None,
+        *,
+        door: Door | None = None,
+        web_file: WebFile | None = None,
         storage: Storage | None = None,
     ) -> None:
         """Serve ``app`` on a socket that listens on ``address``, in a daemon thread; returns once it answers.
 
-        Subscribers of ``hub`` are let go when it stops, and ``storage`` is closed then.
+        Connections come in through ``door``, without TLS if there is none. Subscribers of ``hub`` are let go when it
+        stops, and ``storage`` is closed then. Changes of ``web_file`` are picked up while it runs.
         """
+        door = door or Door(HttpLimits(), Refusals(), lambda: None)
         self._socket = listener
         self._hub = hub
         self._storage = storage
         self.who_may_push = ""
         self.port: int = self._socket.getsockname()[1]
-        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address.host, address.host)  # noqa: S104
-        self.url = f"http://{Address(host.strip('[]'), self.port)}"
+        self.url = f"{'http' if door.tls() is None else 'https'}://{Address(_near(address.host), self.port)}"
         config = uvicorn.Config(
             app,
+            http=cast("type[asyncio.Protocol]", partial(Connection, door)),
+            h11_max_incomplete_event_size=door.limits.header_bytes,
             lifespan="off",
             ws="wsproto",
+            ws_max_size=_WEBSOCKET_BYTES,
             log_config=None,  # the host program's logging is its own
             access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_GRACE,
         )
-        self._uvicorn = _Uvicorn(config)
+        self._uvicorn = _Uvicorn(config, web_file)
         self._problem: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="clipper-exporter", daemon=True)
         self._thread.start()
@@ -107,12 +125,16 @@ class Server:
 
 
 class _Uvicorn(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, web_file: WebFile | None) -> None:
         super().__init__(config)
+        self._web_file = web_file
+        self._watching: asyncio.Task[None] | None = None
         self.answering = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._web_file is not None:
+            self._watching = asyncio.create_task(self._web_file.watch())
         # The loop's next turn accepts connections; those that come earlier wait in the socket's queue.
         asyncio.get_running_loop().call_soon(self.answering.set)
 
@@ -127,6 +149,9 @@ def serve(
     push_token: str | None = None,
     body_bytes: int = BODY_BYTES,
     links: Mapping[str, str] | None = None,
+    web_config: str | os.PathLike[str] | WebFile | None = None,
+    cors_origins: Collection[str] = (),
+    limits: HttpLimits | None = None,
     storage: str | os.PathLike[str] | None = None,
 ) -> Server:
     """Serve a store's numbers in a background thread, so that Prometheus can scrape them.
@@ -135,11 +160,22 @@ def serve(
     store unless another is given; ``registry`` holds the families served beside it, by default prometheus_client's
     own, with its process and Python metrics. Who pushes over HTTP needs ``push_token``; without one it is accepted on
     loopback addresses only, and at most ``body_bytes`` at once. ``links`` are addresses that the page leads to, by what
-    is there. ``storage`` is a folder in which all that is counted outlives restarts and crashes; ``flush()`` of what is
-    returned waits until it is on disk. Raises :class:`~exporter.errors.ListenError` if the address cannot be listened
-    on, and :class:`~exporter.errors.StorageError` if the folder is a file or another exporter writes there; what else
-    is wrong with it is logged and is a metric, and the numbers are served.
+    is there.
+
+    ``web_config`` is a file that turns on TLS and passwords, in the format of Prometheus's own exporters; with
+    passwords and without ``push_token``, a password is what pushing needs. Pages of ``cors_origins`` may read the
+    numbers; ``"*"`` is all. ``storage`` is a folder in which all that is counted outlives restarts and crashes;
+    ``flush()`` of what is returned waits until it is on disk.
+
+    Raises :class:`~exporter.errors.ListenError` if the address cannot be listened on,
+    :class:`~exporter.errors.SettingsError` if the file cannot be used, and :class:`~exporter.errors.StorageError` if
+    the folder is a file or another exporter writes there. What else is wrong with the folder is logged and is a metric,
+    and the numbers are served.
     """
+    web_file = _web_file(web_config)
+    limits = limits or HttpLimits()
+    refusals = Refusals()
+    door = Door(limits, refusals, lambda: web_file.tls if web_file is not None else None)
     store = SharedStats() if stats is None else stats
     hub = Hub(store)
     where = Address(address, port)
@@ -156,15 +192,49 @@ def serve(
             storage=kept,
             telemetry_path=telemetry_path,
             links=links,
+            places=Places(limits, refusals),
+            origins=cors_origins,
+            own_numbers=[
+                refusals.numbers,
+                door.numbers,
+                *(each.numbers for each in (web_file, kept) if each is not None),
+            ],
         )
-        server = Server(app, listener, where, hub, kept)
+        guarded = guard(
+            app,
+            limits=limits,
+            refusals=refusals,
+            origins=cors_origins,
+            shared={telemetry_path, "/api/stats"},
+            config=web_file,
+            push_token=push_token is not None,
+        )
+        server = Server(guarded, listener, where, door=door, hub=hub, web_file=web_file, storage=kept)
     except BaseException:
         listener.close()
         if kept is not None:
             kept.close()
         raise
-    server.who_may_push = str(policy)
+    with_password = push_token is None and web_file is not None and web_file.users
+    server.who_may_push = "with the name and the password of a user" if with_password else str(policy)
     return server
+
+
+def _web_file(given: str | os.PathLike[str] | WebFile | None) -> WebFile | None:
+    if given is None:
+        return None
+    # Imported late: most clippers serve to their own machine, and need neither YAML nor bcrypt for that.
+    from exporter.webfile import WebFile  # noqa: PLC0415
+
+    return given if isinstance(given, WebFile) else WebFile(os.fspath(given))
+
+
+def _near(host: str) -> str:
+    """A host that leads from this machine to a server that listens on ``host``."""
+    with suppress(ValueError):  # a name is as good from here as from elsewhere
+        if not host or ipaddress.ip_address(host).is_unspecified:
+            return "::1" if ":" in host else "127.0.0.1"
+    return host
 
 
 def listen(address: Address) -> socket.socket:

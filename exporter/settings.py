@@ -9,12 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exporter import logs
 from exporter.errors import SettingsError
+from exporter.limits import HttpLimits
 from exporter.stats import TRIGGER_TYPES
 from exporter.validation import Limits
+
+if TYPE_CHECKING:
+    from exporter.webfile import WebFile
 
 ENVIRONMENT_PREFIX: Final = "CLIPPER_EXPORTER_"
 # Read by shared_stats alone: they have no flag.
@@ -27,6 +31,8 @@ TOKEN_FILE: Final = "CLIPPER_EXPORTER_TOKEN_FILE"  # noqa: S105
 _UNITS: Final = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 _DURATION: Final = re.compile("".join(f"(?:([0-9]{{1,9}}){unit})?" for unit in _UNITS))
 _LIMITS: Final = Limits()
+_HTTP: Final = HttpLimits()
+_ORIGIN: Final = re.compile(r"https?://[^\s/?#@,*]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,20 @@ def _duration(text: str) -> float:
     if not text or match is None:
         raise ValueError("a duration such as 90s, 5m or 1h30m, or 0")
     return math.fsum(int(count or 0) * unit for count, unit in zip(match.groups(), _UNITS.values(), strict=True))
+
+
+def _positive(text: str) -> float:
+    seconds = _duration(text)
+    if not seconds:
+        raise ValueError("a duration above 0, such as 10s")
+    return seconds
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(",")) if text.strip() else ()
+    if origins != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("origins such as https://grafana.example:3000, separated by commas, or * for all")
+    return origins
 
 
 def _count(text: str) -> int:
@@ -152,6 +172,24 @@ class Settings:
     telemetry_path: str = _setting(
         Option("--web.telemetry-path", "/metrics", "PATH", "Where Prometheus scrapes.", _path)
     )
+    web_config_file: str = _setting(
+        Option(
+            "--web.config.file",
+            "",
+            "FILE",
+            "File that turns on TLS and passwords, in the format of Prometheus's own exporters.",
+            str,
+        )
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        Option(
+            "--web.cors-origin",
+            "",
+            "ORIGINS",
+            "Origins, separated by commas, whose pages may read the numbers; * for all.",
+            _origins,
+        )
+    )
     trigger_types: tuple[str, ...] = _setting(
         Option(
             "--stats.trigger-types",
@@ -199,6 +237,36 @@ class Settings:
     max_body_bytes: int = _setting(
         Option("--limit.body-bytes", str(4 * 1024 * 1024), "N", "Size of the body of one push.", _count)
     )
+    max_header_bytes: int = _setting(
+        Option("--limit.header-bytes", str(_HTTP.header_bytes), "N", "Size of a request's line and headers.", _count)
+    )
+    header_seconds: float = _setting(
+        Option(
+            "--limit.header-time",
+            f"{_HTTP.header_seconds:.0f}s",
+            "DURATION",
+            "Time in which a request's line and headers, and a TLS handshake, must arrive.",
+            _positive,
+        )
+    )
+    max_connections: int = _setting(
+        Option(
+            "--limit.connections",
+            str(_HTTP.connections),
+            "N",
+            "Connections open at once; above, idle ones make room for new ones.",
+            _count,
+        )
+    )
+    max_subscribers: int = _setting(
+        Option(
+            "--limit.subscribers",
+            str(_HTTP.subscribers),
+            "N",
+            "Clients that live updates are pushed to at once; fewer than connections, so that scrapes get in.",
+            _count,
+        )
+    )
     storage_path: str = _setting(
         Option(
             "--storage.path",
@@ -236,6 +304,16 @@ class Settings:
         )
 
     @property
+    def http_limits(self) -> HttpLimits:
+        """The limits of the web server."""
+        return HttpLimits(
+            connections=self.max_connections,
+            subscribers=self.max_subscribers,
+            header_bytes=self.max_header_bytes,
+            header_seconds=self.header_seconds,
+        )
+
+    @property
     def store_options(self) -> dict[str, Any]:
         """What ``SharedStats.create`` takes."""
         return {
@@ -248,6 +326,14 @@ class Settings:
     def push_token(self) -> str | None:
         """Read the token from its file, if one is named; raises :class:`~exporter.errors.SettingsError`."""
         return read_token("--push.token-file", self.push_token_file)
+
+    def web_config(self) -> WebFile | None:
+        """Read the web configuration, if a file is named; raises :class:`~exporter.errors.SettingsError`."""
+        if not self.web_config_file:
+            return None
+        from exporter.webfile import WebFile  # noqa: PLC0415 - what it needs is of no use without a file
+
+        return WebFile(self.web_config_file)
 
     @classmethod
     def read(cls, flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
@@ -285,7 +371,7 @@ class Settings:
         return cls(**values), (*mistakes, *contradictions)
 
 
-_TOGETHER: Final = ("trigger_types", "max_trigger_types", "max_name_length")
+_TOGETHER: Final = ("trigger_types", "max_trigger_types", "max_name_length", "max_connections", "max_subscribers")
 
 
 def _contradictions(settings: Settings) -> list[str]:
@@ -299,6 +385,11 @@ def _contradictions(settings: Settings) -> list[str]:
         for name in settings.trigger_types
         if len(name) > settings.max_name_length
     ]
+    if settings.max_subscribers >= settings.max_connections:
+        mistakes.append(
+            f"--limit.subscribers: expected fewer than --limit.connections ({settings.max_connections}),"
+            f" got {settings.max_subscribers}"
+        )
     return mistakes
 
 

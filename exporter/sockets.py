@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
 
 import socketio
@@ -21,14 +21,14 @@ _UNREAD: Final = 32  # packets; one is a snapshot, the others are short
 
 
 class Sockets:
-    """A Socket.IO server over a hub: ``app`` is its ASGI application.
+    """A Socket.IO server over a hub, for pages of ``origins`` too, all if one is ``"*"``: ``app`` is its application.
 
     Engine.IO keeps what a client has not read yet in a queue without a bound. So a client is sent nothing while its
     queue holds anything: it gets the newest snapshot once it has caught up. What the protocols answer by themselves
     goes into the same queue, and is dropped when that is full.
     """
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, origins: Collection[str] = ()) -> None:
         self._hub = hub
         self._clients: dict[str, _Client] = {}
         log = _protocol_log()
@@ -37,6 +37,8 @@ class Sockets:
             async_handlers=False,  # one after the other: a client's flood waits in its own connection
             serializer=_TextPacket,
             max_http_buffer_size=_INCOMING,
+            cors_allowed_origins=list(origins) or None,  # None lets in the exporter's own, and an empty list everybody
+            cors_credentials="*" not in origins,
             logger=log,
             engineio_logger=log,
         )
@@ -45,6 +47,11 @@ class Sockets:
         self._server.on("disconnect", self._disconnect)
         self._server.on("request_stats", self._request)
         self.app = socketio.ASGIApp(self._server, socketio_path="socket.io")
+
+    @property
+    def sessions(self) -> int:
+        """How many clients have a session, whether they have asked for anything or not."""
+        return len(self._server.eio.sockets)
 
     async def _connect(self, client: str, *_: Any) -> None:
         engine = self._server.manager.eio_sid_from_sid(client, "/")

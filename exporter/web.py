@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from importlib import resources
 from string import Template
@@ -17,13 +17,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from exporter import __version__
 from exporter.batch import NotJson
+from exporter.collector import OwnNumbers
 from exporter.errors import InvalidBatch
 from exporter.exposition import Exposition, accepted
 from exporter.live import Hub
 from exporter.openapi import document
+from exporter.places import Places
 from exporter.push import Receiver
 from exporter.sockets import Sockets
 from exporter.stats import SharedStats
@@ -37,6 +40,7 @@ _PAGE_HEADERS: Final = {
         " frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
 }
 _MEDIA_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}  # of what the page loads
@@ -49,6 +53,16 @@ class _Json(Response):
         return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
+class _Within(Response):
+    """A response that is sent if there is a place for one more subscriber."""
+
+    def __init__(self, places: Places, response: Response) -> None:
+        self._answer = places.within(response)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._answer(scope, receive, send)
+
+
 def create_app(
     store: SharedStats,
     registry: CollectorRegistry,
@@ -58,15 +72,25 @@ def create_app(
     storage: Storage | None = None,
     telemetry_path: str = "/metrics",
     links: Mapping[str, str] | None = None,
+    own_numbers: Sequence[OwnNumbers] = (),
+    places: Places | None = None,
+    origins: Collection[str] = (),
 ) -> Starlette:
     """Make the ASGI application over a store and a registry whose families are served beside the store's own.
 
     The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed,
-    ``links`` are addresses that the page leads to, by what is there. With a ``storage``, a scrape shows only what is on
-    disk: after a crash, a counter that was seen would fall, which Prometheus takes for a reset and counts it all again.
+    ``links`` are addresses that the page leads to, by what is there, ``own_numbers`` sources of the exporter's own
+    families beside those two. ``places`` are those for live subscribers; pages of ``origins`` may use Socket.IO. With a
+    ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen would fall, which
+    Prometheus takes for a reset and counts it all again.
     Raises ``ValueError`` if another store's families are in ``registry``.
     """
-    exposition = Exposition(store, registry, hub.numbers, *(() if storage is None else (storage.numbers,)))
+    places = places or Places()
+    exposition = Exposition(store, registry, hub.numbers, places.numbers, *own_numbers)
+    sockets = Sockets(hub, origins)
+
+    def no_session_left(scope: Scope) -> bool:
+        return b"sid=" not in scope.get("query_string", b"") and sockets.sessions >= places.limit
 
     # Plain functions run in a pool of threads: however long a scrape takes, the event loop goes on.
     def metrics(request: Request) -> Response:
@@ -86,7 +110,8 @@ def create_app(
         if request.method == "GET" and accepted(request.headers.get("accept", "")).get(_EVENT_STREAM, 0) > 0:
             # Some proxies gather a response before they pass it on; this header asks them not to.
             headers |= {"X-Accel-Buffering": "no"}
-            return StreamingResponse(_events(hub, request), media_type=_EVENT_STREAM, headers=headers)
+            stream = StreamingResponse(_events(hub, request), media_type=_EVENT_STREAM, headers=headers)
+            return _Within(places, stream)
         return _Json(await run_in_threadpool(store.get_all_stats), headers=headers)
 
     async def push(request: Request) -> Response:
@@ -117,7 +142,7 @@ def create_app(
             Route(telemetry_path, metrics),
             Route("/api/stats", api_stats, methods=["GET", "POST"]),
             Route("/api/openapi.json", openapi),
-            Mount("/socket.io", Sockets(hub).app),
+            Mount("/socket.io", places.within(sockets.app, full=no_session_left)),
             *_pages(telemetry_path, links or {}),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
@@ -161,13 +186,13 @@ async def _events(hub: Hub, request: Request) -> AsyncIterator[bytes]:
 
 
 async def _refused(request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, HTTPException)  # noqa: S101 - Starlette calls this for no other
+    assert isinstance(problem, HTTPException)  # noqa: S101 # nosec B101 # Starlette calls this for no other
     details = [f"{request.method} {request.url.path}"]
     return _Json({"error": problem.detail, "details": details}, problem.status_code, headers=problem.headers)
 
 
 async def _invalid(_: Request, problem: Exception) -> Response:
-    assert isinstance(problem, InvalidBatch)  # noqa: S101 - Starlette calls this for no other
+    assert isinstance(problem, InvalidBatch)  # noqa: S101 # nosec B101 # Starlette calls this for no other
     status = 400 if isinstance(problem, NotJson) else 422
     return _Json({"error": "nothing was applied", "details": problem.mistakes}, status)
 

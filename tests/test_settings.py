@@ -47,6 +47,10 @@ def test_flags_win_over_the_environment_and_the_environment_over_defaults() -> N
         ("--stats.trigger-types", "", "trigger_types", ()),
         ("--stats.time-zone", "Europe/Berlin", "time_zone", ZoneInfo("Europe/Berlin")),
         ("--limit.streamers", "100000", "max_streamers", 100_000),
+        ("--web.cors-origin", "*", "cors_origins", ("*",)),
+        ("--web.cors-origin", "", "cors_origins", ()),
+        ("--web.cors-origin", "https://a.example, http://b:80", "cors_origins", ("https://a.example", "http://b:80")),
+        ("--limit.header-time", "1500ms", "header_seconds", 1.5),
         ("--demo.seed", "-3", "demo_seed", -3),
         ("--demo.speed", "2.5", "demo_speed", 2.5),
     ],
@@ -83,6 +87,21 @@ PATH = "a path such as /metrics, and not under /-, /api or /socket.io, which are
             for text in ("Mars/Olympus", "", "../etc/passwd", "a\0b", "Europe")
         ),
         *(("--limit.streamers", text, "a whole number of at least 1") for text in ("0", "-1", "1.5", "many", "", "٣")),
+        *(
+            (
+                "--web.cors-origin",
+                text,
+                "origins such as https://grafana.example:3000, separated by commas, or * for all",
+            )
+            for text in ("grafana.example", "https://a.example/", "https://a.example,*", "https://*.example", ",")
+        ),
+        *(
+            ("--limit.header-time", text, expected)
+            for text, expected in (
+                ("0", "a duration above 0, such as 10s"),
+                ("soon", "a duration such as 90s, 5m or 1h30m, or 0"),
+            )
+        ),
         ("--demo.seed", "x", "a whole number"),
         *(("--demo.speed", text, "a number above 0, such as 1 or 2.5") for text in ("0", "-1", "fast", "inf")),
         ("--log.level", "loud", "one of debug, info, warn, error"),
@@ -111,6 +130,10 @@ def test_every_mistake_is_reported_at_once_under_the_name_that_was_used() -> Non
             {"--stats.trigger-types": "raid,spike", "--limit.name-length": "4"},
             "--stats.trigger-types: expected names of at most 4 characters, got 'spike'",
         ),
+        (
+            {"--limit.connections": "256"},
+            "--limit.subscribers: expected fewer than --limit.connections (256), got 256",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_a_mistake(flags: dict[str, str], expected: str) -> None:
@@ -131,6 +154,9 @@ def test_a_value_of_every_option_comes_from_its_variable() -> None:
         "--web.prometheus-url": "http://prometheus:9090",
         "--web.grafana-url": "https://grafana/",
         "--log.format": "json",
+        "--web.cors-origin": "https://grafana.example",
+        "--limit.header-time": "3s",
+        "--limit.connections": "600",
     }
     for field, option in options().items():
         text = other.get(option.flag, "7")

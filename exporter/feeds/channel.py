@@ -75,7 +75,7 @@ class Channel:
         self.name = name
         self.size = size
         # A string seeds through SHA-512: the same on every platform, and unrelated between streamers.
-        self._rng = rng = random.Random(f"{seed}/{name}")  # noqa: S311 - a simulation has no secrets
+        self._rng = rng = random.Random(f"{seed}/{name}")  # noqa: S311 # nosec B311 # a simulation has no secrets
         self._step = step
         self._began = start - 5 * RAMP_SECONDS
         self._changes = start + rng.uniform(*FIRST_STREAM_LEFT)

@@ -70,7 +70,7 @@ class SimulatedFeed:
             _Watch(
                 store,
                 Channel(name, size, seed=seed, start=start, step=step),
-                random.Random(f"{seed}/{name}/clipper"),  # noqa: S311 - a simulation has no secrets
+                random.Random(f"{seed}/{name}/clipper"),  # noqa: S311 # nosec B311 # a simulation has no secrets
                 first_poll=start + number * POLL_EVERY / streamers,
                 step=step,
             )

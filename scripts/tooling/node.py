@@ -17,7 +17,7 @@ from typing import Final
 from tooling.checkout import ROOT, TOOLS, ToolingError, say
 from tooling.commands import run
 
-_QUIET: Final = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+QUIET: Final = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
 _COMPLETE: Final = "complete"
 
 
@@ -33,27 +33,28 @@ class Installed:
 class Packages:
     """What a ``package.json`` and its ``package-lock.json`` in the folder ``locked`` ask for.
 
-    ``options`` are npm's, for the installation; ``more`` gets what npm cannot, in a folder that it is given together
-    with the command that npm is.
+    ``options`` are npm's, for the installation. ``more``, if there is more to get, does so in the folder that it is
+    given, with the command that npm is; ``mark`` names what it gets, as the lock file does the rest.
     """
 
     name: str
     locked: Path
     options: tuple[str, ...] = ()
     more: Callable[[Path, list[str]], None] | None = None
+    mark: str = ""
 
     def find(self) -> Installed | None:
         """Return where the packages are, or ``None`` if they are not there as the lock file has them now."""
-        node = _node()
-        if node is None or not (self._home() / _COMPLETE).is_file():
+        node, home = _node(), self.home()
+        if node is None or not (home / _COMPLETE).is_file():
             return None
-        return Installed(node / "bin/node", self._home())
+        return Installed(node / "bin/node", home)
 
     def fetch(self) -> Installed:
         """Return where the packages are; get them if they are not there. Raises ``ToolingError``."""
         if (found := self.find()) is not None:
             return found
-        node, home = _node(), self._home()
+        node, home = _node(), self.home()
         if node is None:
             raise ToolingError("there is no Node.js here; it comes with the project's extra dev: pip install '.[dev]'")
         npm = [str(node / "bin/node"), str(node / "lib/node_modules/npm/bin/npm-cli.js")]
@@ -64,7 +65,7 @@ class Packages:
             folder.mkdir()
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(self.locked / name, folder)
-            run([*npm, "ci", "--ignore-scripts", *self.options, *_QUIET], cwd=folder)
+            run([*npm, "ci", "--ignore-scripts", *self.options, *QUIET], cwd=folder)
             if self.more is not None:
                 self.more(folder, npm)
             (folder / _COMPLETE).touch()
@@ -72,9 +73,9 @@ class Packages:
             folder.rename(home)
         return Installed(node / "bin/node", home)
 
-    def _home(self) -> Path:
+    def home(self) -> Path:
         """The folder of what the lock file names now: another lock file, another folder."""
-        locked = (self.locked / "package-lock.json").read_bytes() + " ".join(self.options).encode()
+        locked = (self.locked / "package-lock.json").read_bytes() + self.mark.encode()
         return TOOLS / "npm" / self.name / hashlib.sha256(locked).hexdigest()[:12]
 
 

@@ -14,6 +14,7 @@ CHECKS: Final = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
     ("mypy",),
+    ("bandit", "-q", "-r", "exporter"),
 )
 
 

@@ -32,7 +32,7 @@ def main() -> int:
     _, arguments = parser.parse_known_args()
     environment.enter("dev")
     programs: list[Callable[[], object]] = [partial(servers.fetch, name) for name in servers.PROGRAMS]
-    for fetch in [*programs, compose.fetch, grafana.fetch, node.SOCKETIO_CLIENT.fetch]:
+    for fetch in [*programs, compose.fetch, grafana.CODE.fetch, node.SOCKETIO_CLIENT.fetch]:
         try:
             fetch()
         except ToolingError as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tooling.checkout import ROOT
-from tooling.grafana import GrafanaCode
+from tooling.node import Installed
 from tooling.promql import PromQL
 
 GENERATED: Final = ROOT / "dashboards/generated"
@@ -170,7 +170,7 @@ def seconds(interval: str) -> float:
     return float(number) * units[unit]
 
 
-def evaluate(code: GrafanaCode, tasks: Sequence[Mapping[str, Any]]) -> list[Any]:
+def evaluate(code: Installed, tasks: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Hand ``tasks`` to Grafana's own code and return its results."""
     finished = subprocess.run(
         [code.node, _EVALUATE, code.folder], input=json.dumps(tasks), capture_output=True, text=True, check=False

@@ -12,7 +12,7 @@ from dashboards.frame import OVERVIEW, STREAMER_UID
 from tests.dashboards.grafana import ALL, SAFE_POINTS, View, annotation_query, evaluate, load
 from tests.dashboards.history import DAY, History
 from tests.dashboards.truth import Event
-from tooling.grafana import GrafanaCode
+from tooling.node import Installed
 
 pytestmark = pytest.mark.integration
 
@@ -24,7 +24,7 @@ def view(day: History, seconds: float, **variables: Any) -> View:
     return View(day.end - seconds, day.end, width=1600, variables={**EVERYTHING, **variables})
 
 
-def events(day: History, code: GrafanaCode, name: str, seen: View, uid: str = OVERVIEW) -> list[dict[str, Any]]:
+def events(day: History, code: Installed, name: str, seen: View, uid: str = OVERVIEW) -> list[dict[str, Any]]:
     """What Grafana makes of the annotation ``name``; the day's Prometheus holds no more than it draws."""
     dashboard = load(uid)
     [annotation] = [each for each in dashboard["annotations"]["list"] if each["name"] == name]
@@ -60,7 +60,7 @@ def apart(times: list[float], step: float) -> list[float]:
 
 
 @pytest.mark.parametrize("span", SPANS)
-def test_every_trigger_is_at_its_exact_time(day: History, grafana_code: GrafanaCode, span: str) -> None:
+def test_every_trigger_is_at_its_exact_time(day: History, grafana_code: Installed, span: str) -> None:
     seconds, step = SPANS[span]
     seen = view(day, seconds)
     dashboard = load(OVERVIEW)
@@ -91,7 +91,7 @@ def test_every_trigger_is_at_its_exact_time(day: History, grafana_code: GrafanaC
         assert len(marks) <= len(times) + 1
 
 
-def test_triggers_at_5_s_are_all_drawn_one_by_one(day: History, grafana_code: GrafanaCode) -> None:
+def test_triggers_at_5_s_are_all_drawn_one_by_one(day: History, grafana_code: Installed) -> None:
     seen = view(day, 5000)
     drawn = events(day, grafana_code, "Triggers", seen)
     found = {
@@ -103,7 +103,7 @@ def test_triggers_at_5_s_are_all_drawn_one_by_one(day: History, grafana_code: Gr
     assert found == {(event.streamer, event.what, event.time) for event in triggers(day, seen)}
 
 
-def test_streamer_and_type_filter_them(day: History, grafana_code: GrafanaCode) -> None:
+def test_streamer_and_type_filter_them(day: History, grafana_code: Installed) -> None:
     seen = view(day, 3600, streamer=["NovaKestrel", "pixel_harbor"], type="chat_velocity")
     drawn = events(day, grafana_code, "Triggers", seen)
     assert {event["title"] for event in drawn} == {"chat_velocity"}
@@ -115,7 +115,7 @@ def test_streamer_and_type_filter_them(day: History, grafana_code: GrafanaCode) 
 
 @pytest.mark.parametrize(("name", "to"), [("Recording started", True), ("Recording stopped", False)])
 def test_recordings_are_marked_at_the_step_after_they_change(
-    day: History, grafana_code: GrafanaCode, name: str, to: bool
+    day: History, grafana_code: Installed, name: str, to: bool
 ) -> None:
     seen = view(day, 3600)
     drawn = events(day, grafana_code, name, seen)

@@ -12,7 +12,7 @@ from tests.dashboards.grafana import ALL, View, escaped, evaluate, load, panel, 
 from tests.dashboards.history import SCRAPE, History
 from tests.dashboards.live import ODD, RAIDED, Live
 from tests.dashboards.truth import at
-from tooling.grafana import GrafanaCode
+from tooling.node import Installed
 from tooling.promql import PromQL
 
 pytestmark = pytest.mark.integration
@@ -21,7 +21,7 @@ EVERYTHING = {"job": ["clipper-exporter"], "instance": ALL, "streamer": ALL, "ty
 
 
 def shown(
-    code: GrafanaCode, prometheus: PromQL, uid: str, title: str, seen: View
+    code: Installed, prometheus: PromQL, uid: str, title: str, seen: View
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """The columns and the rows, as mappings, of a table."""
     dashboard = load(uid)
@@ -32,7 +32,7 @@ def shown(
     return names, [dict(zip(names, row, strict=True)) for row in frame["rows"]]
 
 
-def test_one_row_per_live_streamer(minute: Live, grafana_code: GrafanaCode) -> None:
+def test_one_row_per_live_streamer(minute: Live, grafana_code: Installed) -> None:
     names, found = shown(grafana_code, minute.prometheus, OVERVIEW, "Streamers", minute.view())
     assert names == [
         "Streamer", "Viewers", "Over mean", "Chat / min", "Recording",
@@ -57,7 +57,7 @@ def test_one_row_per_live_streamer(minute: Live, grafana_code: GrafanaCode) -> N
     assert by_name[RAIDED]["Over mean"] > 1.2
 
 
-def test_a_table_of_one_streamer_and_of_none(minute: Live, grafana_code: GrafanaCode) -> None:
+def test_a_table_of_one_streamer_and_of_none(minute: Live, grafana_code: Installed) -> None:
     """One row looks as many do; and where no streamer is left, nothing is, and nothing breaks."""
     _, found = shown(grafana_code, minute.prometheus, OVERVIEW, "Streamers", minute.view(streamer=["NovaKestrel"]))
     assert [row["Streamer"] for row in found] == ["NovaKestrel"]
@@ -72,7 +72,7 @@ def test_a_table_of_one_streamer_and_of_none(minute: Live, grafana_code: Grafana
     assert evaluate(grafana_code, [{"kind": "table", "panel": table, "frames": frames}]) == [[]]
 
 
-def test_firing_alerts(minute: Live, grafana_code: GrafanaCode) -> None:
+def test_firing_alerts(minute: Live, grafana_code: Installed) -> None:
     names, found = shown(grafana_code, minute.prometheus, OVERVIEW, "Alerts firing", minute.view())
     assert names == ["Severity", "Alert", "Streamer", "Instance", "Firing for"]
     raid = [row for row in found if row["Streamer"] == RAIDED]
@@ -86,7 +86,7 @@ def test_firing_alerts(minute: Live, grafana_code: GrafanaCode) -> None:
     assert all(row["Firing for"] > 0 for row in found)
 
 
-def test_around_each_trigger(day: History, grafana_code: GrafanaCode) -> None:
+def test_around_each_trigger(day: History, grafana_code: Installed) -> None:
     name = "NovaKestrel"
     seen = View(day.end - 3600, day.end, variables={**EVERYTHING, "streamer": name})
     names, found = shown(grafana_code, day.prometheus, STREAMER_UID, "Around each trigger", seen)
@@ -132,7 +132,7 @@ def test_bars_add_up_to_what_was_counted(day: History) -> None:
 
 
 @pytest.mark.parametrize("uid", [OVERVIEW, STREAMER_UID])
-def test_a_streamer_with_an_odd_name_can_be_chosen(minute: Live, grafana_code: GrafanaCode, uid: str) -> None:
+def test_a_streamer_with_an_odd_name_can_be_chosen(minute: Live, grafana_code: Installed, uid: str) -> None:
     dashboard = load(uid)
     [variable] = [each for each in dashboard["templating"]["list"] if each["name"] == "streamer"]
     [query] = panel_queries(panel(dashboard, "Viewers", "stat"))

@@ -24,7 +24,7 @@ from exporter.validation import Limits
 pytestmark = pytest.mark.integration
 
 TOKEN = "a-token-of-the-tests"
-EXAMPLES = 150  # of each operation, beside those at the edges of its schema
+EXAMPLES = 60  # of each operation, beside those at the edges of its schema
 # What a schema cannot say of an update, and a refusal may therefore be about.
 UNSAYABLE = re.compile(
     r"expected (text without lone surrogates"
@@ -54,19 +54,19 @@ def described(request: pytest.FixtureRequest) -> Iterator[Described]:
 
 
 OPERATIONS = [
-    (path, method)
+    (path, method, mode)
     for path, item in document(Limits(), telemetry_path="/metrics", body_bytes=1, needs_token=True)["paths"].items()
-    for method in item
+    for method, operation in item.items()
+    for mode in GenerationMode
+    # Nothing can be wrong with a request that holds nothing; and any text will do as a header.
+    if mode is GenerationMode.POSITIVE or "requestBody" in operation or "name[]" in str(operation["parameters"])
 ]
 
 
-@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-@pytest.mark.parametrize(("path", "method"), OPERATIONS, ids=lambda part: part)
+@pytest.mark.parametrize(("path", "method", "mode"), OPERATIONS)
 def test_what_it_says_is_what_is_done(described: Described, path: str, method: str, mode: GenerationMode) -> None:
     """No 5xx, no undocumented status, type or shape; what the schema allows is taken, what it forbids refused."""
     operation = described.schema[path][method]
-    if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query):
-        pytest.skip("nothing can be wrong with it")
     tried: Counter[int] = Counter()
 
     @seed(5)

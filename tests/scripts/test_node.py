@@ -1,0 +1,42 @@
+"""How programs of npm are fetched."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tooling import grafana, node
+from tooling.node import Packages
+
+ALL = [grafana.CODE, node.SOCKETIO_CLIENT]
+
+
+@pytest.mark.parametrize("packages", ALL, ids=lambda packages: packages.name)
+def test_a_lock_file_names_no_registry(packages: Packages) -> None:
+    locked = json.loads((packages.locked / "package-lock.json").read_text(encoding="utf-8"))
+    found = {name: package for name, package in locked["packages"].items() if name}
+    assert found
+    assert all("resolved" not in package for package in found.values())
+    assert all(package["integrity"].startswith("sha512-") for package in found.values())
+    asked = json.loads((packages.locked / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert locked["packages"][""]["dependencies"] == asked
+    assert all(found[f"node_modules/{name}"]["version"] == version for name, version in asked.items())
+
+
+@pytest.mark.parametrize("packages", ALL, ids=lambda packages: packages.name)
+def test_what_was_fetched_for_another_lock_file_is_not_found(
+    packages: Packages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "TOOLS", tmp_path)
+    assert packages.find() is None
+    home = packages.home()
+    home.mkdir(parents=True)
+    assert packages.find() is None, "it is not complete"
+    (home / "complete").touch()
+    found = packages.find()
+    assert found is not None
+    assert found.folder == home
+    assert replace(packages, mark="something more").find() is None
