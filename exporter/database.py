@@ -16,10 +16,9 @@ from exporter.counted import Counted, Counts
 from exporter.errors import StorageError
 from exporter.history import Trigger
 from exporter.ids import CAPACITY
-from exporter.schema import take, transaction
+from exporter.schema import FILE_NAME, take, transaction
 from exporter.troubles import Trouble, described
 
-FILE_NAME: Final = "clipper-exporter.db"
 _VARIABLES: Final = 8000  # of one statement: thousands of rows
 LOCK_WAIT: Final = 5.0  # seconds for an exporter that is being stopped to let go of the file
 

@@ -16,6 +16,7 @@ from typing import Final
 from exporter.errors import StorageError
 from exporter.troubles import Trouble, described
 
+FILE_NAME: Final = "clipper-exporter.db"
 FORMAT: Final = 1
 
 _APPLICATION: Final = 0x436C6970  # "Clip": https://sqlite.org/pragma.html#pragma_application_id

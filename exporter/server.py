@@ -194,7 +194,11 @@ def serve(
             links=links,
             places=Places(limits, refusals),
             origins=cors_origins,
-            own_numbers=[refusals.numbers, door.numbers, *([web_file.numbers] if web_file is not None else [])],
+            own_numbers=[
+                refusals.numbers,
+                door.numbers,
+                *(each.numbers for each in (web_file, kept) if each is not None),
+            ],
         )
         guarded = guard(
             app,

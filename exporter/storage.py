@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 import time
@@ -12,13 +11,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
-from exporter.database import FILE_NAME, LOCK_WAIT, Database
+from exporter.database import LOCK_WAIT, Database
 from exporter.errors import StorageError
-from exporter.logs import RateLimited
+from exporter.health import Health
 from exporter.stats import SharedStats
 from exporter.troubles import Trouble
-
-logger = logging.getLogger(__name__)
 
 GATHER: Final = 0.05  # seconds that changes are gathered for one commit, so that it is done within 0.1
 RETRY: Final = 2.0  # seconds after a failure
@@ -50,17 +47,11 @@ class Storage:
         self._gather = gather
         self._retry = retry
         self._lock_wait = lock_wait
-        self._clock = clock
-        self._log = RateLimited(logger)
+        self._health = Health(self._folder, clock)
         self._lock = threading.Lock()
         self._waiting: list[Future[None]] = []
-        self._problem: StorageError | None = None
-        self._commits = 0
-        self._errors = {trouble.value: 0 for trouble in Trouble}
         self._since: int | None = None
         self._ids_since = 0
-        self._oldest: float | None = None
-        self._newer: float | None = None
         self._armed = False
         self._changed = threading.Event()
         self._hurry = threading.Event()
@@ -85,7 +76,7 @@ class Storage:
         """
         future: Future[None] = Future()
         with self._lock:
-            problem = self._problem or (None if self._alive() else self._gone())
+            problem = self._health.problem or (None if self._alive() else self._gone())
             if problem is None:
                 self._waiting.append(future)
         if problem is not None:
@@ -105,15 +96,7 @@ class Storage:
 
     def numbers(self) -> Mapping[str, Any]:
         """The numbers about the storage, by the ``field`` of the families that show them."""
-        with self._lock:
-            oldest = self._oldest if self._oldest is not None else self._newer
-            return {
-                "storage_up": int(self._problem is None and self._alive()),
-                "storage_commits": self._commits,
-                "storage_errors": self._errors.copy(),
-                "storage_lag": 0.0 if oldest is None else max(0.0, self._clock() - oldest),
-                "storage_size": sum(map(_size, (self._folder / FILE_NAME, self._folder / f"{FILE_NAME}-wal"))),
-            }
+        return self._health.numbers(alive=self._alive())
 
     def close(self) -> None:
         """Commit what is left and let go of the file. Closing twice is fine."""
@@ -126,7 +109,8 @@ class Storage:
         self._thread.join(_CLOSING)
 
     def _refusal(self) -> StorageError | None:
-        return self._problem if self._problem is not None and self._problem.reason in _REFUSED else None
+        problem = self._health.problem
+        return problem if problem is not None and problem.reason in _REFUSED else None
 
     def _alive(self) -> bool:
         return self._thread.is_alive() and not self._ending and os.getpid() == self._process
@@ -147,10 +131,10 @@ class Storage:
                     database = database or self._open()
                     self._commit(database)
                 except StorageError as problem:
-                    self._note(problem)
+                    self._health.failed(problem)
                 else:
-                    self._note(None)
-                _tell(waiting, self._problem)
+                    self._health.succeeded()
+                _tell(waiting, self._health.problem)
                 self._tried.set()
                 if last or self._refusal() is not None:
                     return
@@ -165,7 +149,7 @@ class Storage:
                 database.close()
 
     def _wait(self) -> None:
-        if self._problem is None:
+        if self._health.problem is None:
             self._changed.wait()
             self._hurry.wait(self._gather)
         else:
@@ -179,17 +163,15 @@ class Storage:
         if not self._armed:
             self._armed = True
             self._store.on_next_change(self._wake)
+        self._health.looked()
         with self._lock:
-            if self._oldest is None:
-                self._oldest = self._newer
-            self._newer = None
             waiting, self._waiting = self._waiting, []
         return waiting
 
     def _wake(self) -> None:
         # By the thread that changes the store, which must not wait: no lock here.
         self._armed = False
-        self._newer = self._clock()
+        self._health.changed()
         self._changed.set()
 
     def _open(self) -> Database:
@@ -208,21 +190,8 @@ class Storage:
         counted = self._store.counted(self._since, self._ids_since)
         if not counted.empty:
             database.write(counted, self._store.instance)
-            with self._lock:
-                self._commits += 1
+            self._health.committed()
         self._since, self._ids_since = counted.version, counted.ids_total
-
-    def _note(self, problem: StorageError | None) -> None:
-        with self._lock:
-            before, self._problem = self._problem, problem
-            if problem is None:
-                self._oldest = None
-            else:
-                self._errors[problem.reason] += 1
-        if problem is not None:
-            self._log.warning(problem.reason, f"counters are not kept, a restart would lose them: {problem}")
-        elif before is not None:
-            logger.info("storage %s: counters are kept again", self._folder)
 
 
 def _tell(waiting: list[Future[None]], problem: StorageError | None) -> None:
@@ -232,10 +201,3 @@ def _tell(waiting: list[Future[None]], problem: StorageError | None) -> None:
                 future.set_result(None)
             else:
                 future.set_exception(problem)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -17,14 +17,16 @@ from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.changes import EventLog
-from exporter.database import FILE_NAME, Database
+from exporter.database import Database
 from exporter.errors import StorageError
 from exporter.metrics import FAMILIES
+from exporter.schema import FILE_NAME
 from exporter.server import serve
 from exporter.storage import Storage
 from exporter.troubles import Trouble
 from exporter.validation import Limits
 from tests.clock import FakeClock
+from tests.waiting import wait_for
 
 ZEROS = {"viewer_spike": 0, "chat_velocity": 0, "keyword": 0, "emote_flood": 0}
 Open = Callable[..., tuple[SharedStats, Storage]]
@@ -49,13 +51,6 @@ def open_store(clock: FakeClock, tmp_path: Path) -> Iterator[Open]:
     yield start
     for storage in storages:
         storage.close()
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < ends, "not within 20 s"
-        time.sleep(0.005)
 
 
 def kept(store: SharedStats) -> dict[str, Any]:
@@ -252,7 +247,7 @@ class TestCommits:
             for _ in range(5):  # the best of some: what the machine does beside this is not what is asked
                 began = time.monotonic()
                 store.add_trigger("xQc", "keyword")
-                wait_until(lambda before=before: storage.numbers()["storage_commits"] > before)  # type: ignore[misc]
+                wait_for(lambda before=before: storage.numbers()["storage_commits"] > before)  # type: ignore[misc]
                 took.append(time.monotonic() - began)
                 before = storage.numbers()["storage_commits"]
             assert min(took) < 0.1
@@ -501,7 +496,7 @@ class TestTroubles:
         assert before is None or path.read_bytes() == before
         # Once it is out of the way, everything counted meanwhile is kept.
         path.rename(tmp_path / "moved away")
-        wait_until(lambda: storage.flush(5))
+        wait_for(lambda: storage.flush(5))
         assert storage.numbers()["storage_up"] == 1
         storage.close()
         assert kept(open_store()[0]) == kept(store)
@@ -518,7 +513,7 @@ class TestTroubles:
         store, storage = open_store()
         store.add_trigger("xQc", "keyword")
         backup.replace(path)
-        wait_until(lambda: storage.flush(5))
+        wait_for(lambda: storage.flush(5))
         assert store.rows()[0].triggers["keyword"] == 2
 
     def test_two_exporters_on_one_folder_are_refused(self, open_store: Open, tmp_path: Path) -> None:
@@ -554,7 +549,7 @@ class TestTroubles:
         with pytest.raises(StorageError, match="the file was moved or removed while in use; put it back, or restart"):
             storage.committed().result(20)
         aside.rename(tmp_path / FILE_NAME)
-        wait_until(lambda: storage.flush(5))
+        wait_for(lambda: storage.flush(5))
 
     def test_a_full_disk_costs_nothing_once_there_is_room(
         self, open_store: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -579,7 +574,7 @@ class TestTroubles:
         assert "the disk is full; free some space, and what was counted meanwhile is kept as well" in caplog.text
         assert store.apply(body) == (0, 2000)
         full.clear()
-        wait_until(lambda: storage.flush(5))
+        wait_for(lambda: storage.flush(5))
         assert storage.numbers()["storage_up"] == 1
         storage.close()
         again, _ = open_store()
@@ -594,7 +589,7 @@ class TestTroubles:
         monkeypatch.setattr(Database, "write", lambda *_: 1 // 0)
         store.add_trigger("xQc", "keyword")
         assert not storage.flush(20)
-        wait_until(lambda: not storage._thread.is_alive())
+        wait_for(lambda: not storage._thread.is_alive())
         assert not storage.flush(20)
         assert storage.numbers()["storage_up"] == 0
         assert [each.exc_type for each in failures] == [ZeroDivisionError]
@@ -642,7 +637,7 @@ class TestServing:
             assert 'clipper_triggers_total{streamer="xQc",type="keyword"} 1.0\n' in text
             assert "\nclipper_exporter_storage_up 0.0\n" in text
             path.rmdir()
-            wait_until(lambda: server.flush(5))
+            wait_for(lambda: server.flush(5))
             answer = requests.post(server.url + "/api/stats", json=body, timeout=10)
             assert (answer.status_code, answer.json()["applied"], answer.json()["duplicates"]) == (200, 0, 1)
 

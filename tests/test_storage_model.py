@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from exporter import SharedStats
-from exporter.database import FILE_NAME
+from exporter.schema import FILE_NAME
 from exporter.storage import Storage
 from tests.clock import FakeClock
 

@@ -18,10 +18,10 @@ from prometheus_client import CollectorRegistry
 from benchmarks.crash import run, scraping
 from benchmarks.crash_side import Exporter
 from exporter import SharedStats
-from exporter.database import FILE_NAME
+from exporter.schema import FILE_NAME
 from exporter.server import serve
 from exporter.storage import Storage
-from tests.test_storage import wait_until
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -107,7 +107,7 @@ def test_a_full_disk_is_told_and_served_through(tmp_path: Path) -> None:
             assert '\nclipper_exporter_storage_errors_total{reason="full"} 0.0\n' not in text
             assert 'clipper_triggers_total{streamer="s7",type="keyword"} 1.0\n' in text
             filler.unlink()
-            wait_until(lambda: server.flush(5))
+            wait_for(lambda: server.flush(5))
             answer = requests.post(server.url + "/api/stats", json=body, timeout=10)
             assert (answer.status_code, answer.json()["duplicates"]) == (200, 500)
             (tmp_path / FILE_NAME).write_bytes((disk / FILE_NAME).read_bytes())
@@ -132,7 +132,7 @@ def test_a_read_only_disk_is_told_and_served_through(caplog: pytest.LogCaptureFi
             assert 'clipper_triggers_total{streamer="xQc",type="keyword"} 1.0\n' in text
             assert "\nclipper_exporter_storage_up 0.0\n" in text
             subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
-            wait_until(lambda: server.flush(5))
+            wait_for(lambda: server.flush(5))
             assert store.rows()[0].triggers["keyword"] == 2
 
 
