@@ -21,6 +21,7 @@ from exporter.limits import HttpLimits
 from exporter.metrics import HTTP_REFUSED
 from exporter.server import Server, serve
 from tests.certificates import write_pair
+from tests.waiting import wait_for
 
 SSE = b"GET /api/stats HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
 
@@ -67,13 +68,6 @@ def read_one(connection: socket.socket) -> bytes:
     while not answer.endswith(b"healthy.\n"):
         answer += connection.recv(65536)
     return answer
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /metrics HTTP/1.1\r\nHost: lo", b"G"])
@@ -213,7 +207,7 @@ def test_too_many_subscribers_are_refused_and_places_come_free(start: Callable[.
                 assert refusal.headers["Retry-After"] == "10"
                 assert refusal.json()["error"] == "expected fewer than 2 live subscribers"
             assert refused(server) == {"subscribers": 2}
-        until(lambda: requests.get(polling, timeout=10).status_code == 200)
+        wait_for(lambda: requests.get(polling, timeout=10).status_code == 200)
     # A session without a connection takes a place as well, as does the next one.
     assert requests.get(polling, timeout=10).status_code == 200
     assert requests.get(polling, timeout=10).status_code == 503

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from exporter.push import PushPolicy, Receiver
 from exporter.server import Server, serve
 from exporter.web import create_app
 from exporter.webfile import WebFile
+from tests.waiting import wait_for
 
 AUTH = ("prometheus", "pass:wörd")
 OPEN = {"/-/healthy", "/-/ready"}
@@ -172,10 +172,9 @@ def test_guessing_is_slowed_and_the_known_are_served(server: Server) -> None:
 
 def test_users_change_without_a_restart(server: Server, web_config: Path) -> None:
     web_config.write_text(users("grafana"))
-    deadline = time.monotonic() + 10
-    while requests.get(server.url + "/metrics", headers=basic("grafana", AUTH[1]), timeout=10).status_code != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(
+        lambda: requests.get(server.url + "/metrics", headers=basic("grafana", AUTH[1]), timeout=10).status_code == 200
+    )
     assert requests.get(server.url + "/metrics", headers=basic(*AUTH), timeout=10).status_code == 401
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import shutil
 import subprocess
 import sys
@@ -71,3 +72,10 @@ def test_the_exporter_runs_where_no_memory_becomes_executable(tmp_path: Path) ->
     command = [sys.executable, "-c", code, f"--web.listen-address=127.0.0.1:{port}"]
     with Process(Server("the exporter", command, f"http://127.0.0.1:{port}/-/ready"), tmp_path / "log") as process:
         process.wait_until_ready()
+
+
+def test_what_the_threat_model_names_is_there() -> None:
+    text = (UNIT.parents[2] / "SECURITY.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:tests|docker|scripts)/[\w./-]+)", text) + re.findall(r"\]\(([\w./-]+)\)", text))
+    assert len(named) >= 12
+    assert {name for name in named if not (UNIT.parents[2] / name).exists()} == set()
