@@ -40,7 +40,7 @@ class Findings:
     scrapes: Sequence[float]  # their seconds
     memory: Sequence[tuple[float, float]]
     load: Mapping[str, Any]
-    tracebacks: int
+    errors: Sequence[str]  # of the exporter's log
 
     @property
     def growth(self) -> tuple[float, float]:
@@ -65,8 +65,8 @@ class Findings:
             yield f"{late} scrapes came late"
         if self.growth[0] > most_growth:
             yield f"memory grows by {self.growth[0]:.1f} MB an hour, allowed are {most_growth:g}"
-        if self.tracebacks:
-            yield f"{self.tracebacks} tracebacks in the log"
+        if self.errors:
+            yield f"{len(self.errors)} errors in the log, the first of them:\n{self.errors[0]}"
         # No request of a soak goes past a limit that is answered with a 5xx.
         wrong = ("push ", "garbage 5", "garbage not connected")
         for what, number in sorted(self.load.items()):
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=2,
         metavar="N",
-        help="minutes whose memory is not judged (default: %(default)s)",
+        help="minutes not judged for memory (default: %(default)s)",
     )
     add("--streamers", type=int, default=10_000, metavar="N", help="live at once (default: %(default)s)")
     add("--sse", type=int, default=200, metavar="N", help="clients of the event stream (default: %(default)s)")
@@ -135,7 +135,7 @@ def _soak(options: argparse.Namespace) -> Findings:
                 scrapes=[value for _, value in _points(prometheus, "scrape_duration_seconds", began, ended)],
                 memory=_points(prometheus, _MEMORY, warm, ended),
                 load=load,
-                tracebacks=process.log.read_text(encoding="utf-8").count("Traceback"),
+                errors=[line for line in _lines(process.log) if "level=error" in line or "Traceback" in line],
             )
 
 
@@ -184,6 +184,10 @@ def _points(prometheus: Prometheus, name: str, began: float, ended: float) -> li
     return [(float(moment), float(value)) for moment, value in series["values"]]
 
 
+def _lines(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8").splitlines()
+
+
 def _table(findings: Findings, options: argparse.Namespace) -> Iterator[str]:
     growth, error = findings.growth
     levels = [value / _MB for _, value in findings.memory]
@@ -193,5 +197,5 @@ def _table(findings: Findings, options: argparse.Namespace) -> Iterator[str]:
     yield f"memory         {levels[0]:.1f} MB after {options.warm_up:g} min, {levels[-1]:.1f} MB at the end,"
     yield f"               between {min(levels):.1f} and {max(levels):.1f} MB"
     yield f"growth         {growth:+.1f} MB an hour (± {error:.1f}), {growth * 24:+.0f} MB a day"
-    yield f"tracebacks     {findings.tracebacks}"
+    yield f"logged errors  {len(findings.errors)}"
     yield from (f"{what:30} {number:,.3g}" for what, number in sorted(findings.load.items()))

@@ -68,7 +68,7 @@ class Fleet:
 
 def push(url: str, fleet: Fleet, seconds: float, tally: Counter[str]) -> list[float]:
     """Push a batch a second; return how long each answer took. Counts what was not answered with 200."""
-    taken = []
+    taken: list[float] = []
     began = time.monotonic()
     with requests.Session() as session:
         session.trust_env = False  # no proxy between two programs of one machine
