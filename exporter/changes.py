@@ -69,6 +69,14 @@ class EventLog:
             self._complete_after = self._events[0][0]
         self._events.append((version, kind, what))
 
+    def streamers(self, since: int) -> list[str] | None:
+        """Whom the events after the version ``since`` are about, each once; ``None`` if some are no longer known."""
+        if since < self._complete_after:
+            return None
+        newest_first = takewhile(lambda event: event[0] > since, reversed(self._events))
+        names = [what.streamer if isinstance(what, Trigger) else what for _, _, what in newest_first]
+        return list(dict.fromkeys(reversed(names)))
+
     def put(self, since: int, changes: Changes) -> bool:
         """Put the events after ``since``, up to ``changes.version``, into it; tells if all of them are still known."""
         if since < self._complete_after:

@@ -101,10 +101,12 @@ def _run(command: str, settings: Settings, token: str | None, web_config: WebFil
         limits=settings.http_limits,
         web_config=web_config,
         cors_origins=settings.cors_origins,
+        storage=settings.storage_path or None,
         links={"Prometheus": settings.prometheus_url, "Grafana": settings.grafana_url},
     ) as server:
         logger.info("clipper-exporter %s listens on %s", __version__, server.url)
         logger.info("pushing: %s", server.who_may_push)
+        logger.info("storage: %s", settings.storage_path or "none, counters begin at 0 at every start")
         logger.info("metrics: %s%s", server.url, settings.telemetry_path)
         # In short waits: the feeds are played from here, and a signal may come just before a wait.
         while not received:

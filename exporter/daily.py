@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from datetime import datetime, time, timedelta, tzinfo
 
 
@@ -16,7 +16,8 @@ class DailyCounts:
         self._zone = zone
         self._capacity = capacity
         self._counts: dict[str, int] = {}
-        self._ends = self._next_midnight(now)
+        self.ends = self._next_midnight(now)
+        """Unix time of the next midnight."""
 
     def _next_midnight(self, now: float) -> float:
         tomorrow = datetime.fromtimestamp(now, self._zone).date() + timedelta(days=1)
@@ -28,20 +29,27 @@ class DailyCounts:
 
         A clock that is set back does not give yesterday back, nor does it lose today.
         """
-        if now < self._ends:
+        if now < self.ends:
             return False
-        self._ends = self._next_midnight(now)
+        self.ends = self._next_midnight(now)
         had_any = bool(self._counts)
         self._counts.clear()
         return had_any
 
-    def increment(self, name: str, in_use: Container[str]) -> None:
-        """Count ``name`` once; ``in_use`` are the names that must be kept."""
+    def increment(self, name: str, in_use: Container[str]) -> str | None:
+        """Count ``name`` once, and return the name that made room; ``in_use`` are the names that must be kept."""
+        spare = None
         if name not in self._counts and len(self._counts) >= self._capacity:
             spare = next((known for known in self._counts if known not in in_use), None)
             if spare is not None:
                 del self._counts[spare]
         self._counts[name] = self._counts.get(name, 0) + 1
+        return spare
+
+    def restore(self, counts: Mapping[str, int], ends: float, now: float) -> None:
+        """Add the counts of an earlier store, unless its day has ended (at ``ends``, Unix time) by now."""
+        if now < ends:
+            self._counts = {**counts, **{name: own + counts.get(name, 0) for name, own in self._counts.items()}}
 
     def get(self, name: object) -> int:
         """How often ``name`` was counted today; 0 for one never seen."""

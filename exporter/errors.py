@@ -7,7 +7,8 @@
     │   └── InvalidBatch              several at once, refused as a whole
     ├── SettingsError   (ValueError)  flags or environment that cannot be used
     ├── FeedError       (ValueError)  a recording that cannot be played
-    └── ListenError     (OSError)     an address that cannot be listened on
+    ├── ListenError     (OSError)     an address that cannot be listened on
+    └── StorageError    (OSError)     a folder or file that counters cannot be kept in
 """
 
 from __future__ import annotations
@@ -66,3 +67,14 @@ class FeedError(ExporterError, ValueError):
 
 class ListenError(ExporterError, OSError):
     """An address that cannot be listened on: in use, not of this host, or not permitted."""
+
+
+class StorageError(ExporterError, OSError):
+    """A folder or file that counters cannot be kept in: names it and what to do.
+
+    ``reason`` is the value of the ``reason`` label that it is counted under.
+    """
+
+    def __init__(self, path: object, problem: str, reason: str) -> None:
+        ExporterError.__init__(self, f"storage {path}: {problem}")
+        self.reason = reason

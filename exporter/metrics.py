@@ -193,6 +193,37 @@ CERTIFICATE_EXPIRES: Final = Family(
     "certificate_expires",
 )
 
+STORAGE_UP: Final = Family(
+    "clipper_exporter_storage_up",
+    "gauge",
+    "1 while what is counted can be kept on disk, else 0.",
+    (),
+    "self",
+    "storage_up",
+)
+STORAGE_COMMITS: Final = Family(
+    "clipper_exporter_storage_commits_total", "counter", "Commits to disk.", (), "self", "storage_commits"
+)
+STORAGE_ERRORS: Final = Family(
+    "clipper_exporter_storage_errors_total",
+    "counter",
+    "Attempts to open the storage or to commit that failed, by reason.",
+    (REASON,),
+    "self",
+    "storage_errors",
+)
+STORAGE_LAG: Final = Family(
+    "clipper_exporter_storage_lag_seconds",
+    "gauge",
+    "Age of the oldest change that is not on disk yet; 0 if there is none.",
+    (),
+    "self",
+    "storage_lag",
+)
+STORAGE_SIZE: Final = Family(
+    "clipper_exporter_storage_size_bytes", "gauge", "Size of the storage's files.", (), "self", "storage_size"
+)
+
 FAMILIES: Final[tuple[Family, ...]] = (
     VIEWERS,
     CHAT_VELOCITY,
@@ -219,5 +250,10 @@ FAMILIES: Final[tuple[Family, ...]] = (
     WEB_CONFIG_SUCCEEDED,
     WEB_CONFIG_READ,
     CERTIFICATE_EXPIRES,
+    STORAGE_UP,
+    STORAGE_COMMITS,
+    STORAGE_ERRORS,
+    STORAGE_LAG,
+    STORAGE_SIZE,
 )
 """Every family, in the order of the exposition."""

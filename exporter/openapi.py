@@ -211,6 +211,7 @@ def _push(body_bytes: int, *, needs_token: bool) -> _Data:
                 "413": _refusal(f"The body is larger than {body_bytes} bytes."),
                 "415": _refusal("The body is not application/json, or compressed."),
                 "422": _refusal("The body is JSON, and no update; each detail is a mistake with its path."),
+                "503": _refusal("It is applied, but not yet on disk: send it again, the events with the same ids."),
             },
         }
     }

@@ -12,12 +12,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from exporter.batch import parse
-from exporter.errors import InvalidBatch
+from exporter.errors import InvalidBatch, StorageError
 from exporter.stats import SharedStats
+from exporter.storage import Storage
 from exporter.validation import Reason
 
 BODY_BYTES: Final = 4 * 1024 * 1024  # a batch of ten thousand streamers is a fourth of it
 BODY_SECONDS: Final = 10.0  # that a body may take to arrive
+COMMIT_SECONDS: Final = 5.0  # that a commit may take
+_COUNTED: Final = ("triggers", "clips", "cleared")  # what outlives a restart: gauges do not
 _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -59,12 +62,15 @@ def _host(request: Request) -> str:
 
 
 class Receiver:
-    """Applies the bodies of ``POST /api/stats`` to a store."""
+    """Applies the bodies of ``POST /api/stats`` to a store; with a ``storage``, an answer means that it is on disk."""
 
-    def __init__(self, store: SharedStats, policy: PushPolicy, body_bytes: int = BODY_BYTES) -> None:
+    def __init__(
+        self, store: SharedStats, policy: PushPolicy, body_bytes: int = BODY_BYTES, storage: Storage | None = None
+    ) -> None:
         self._store = store
         self.policy = policy
         self.body_bytes = body_bytes
+        self._storage = storage
 
     async def receive(self, request: Request) -> dict[str, Any]:
         """Apply a request's body whole and return the answer, or apply nothing.
@@ -83,7 +89,9 @@ class Receiver:
             raise HTTPException(415, "expected Content-Type: application/json, and no Content-Encoding")
         body = await self._body(request)
         # Large bodies take long to decode; other requests go on meanwhile.
-        applied, duplicates = await run_in_threadpool(self._apply, body)
+        applied, duplicates, counted = await run_in_threadpool(self._apply, body)
+        if self._storage is not None and counted:
+            await self._committed(self._storage)
         return {"applied": applied, "duplicates": duplicates, "instance": self._store.instance}
 
     async def _body(self, request: Request) -> bytes:
@@ -106,10 +114,21 @@ class Receiver:
         self._store.reject(Reason.TOO_LARGE)
         raise HTTPException(413, f"expected a body of at most {self.body_bytes} bytes")
 
-    def _apply(self, body: bytes) -> tuple[int, int]:
+    async def _committed(self, storage: Storage) -> None:
+        """Wait until all that was counted so far is on disk: with what is new, also what a retry was too late for."""
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await asyncio.wrap_future(storage.committed())
+        except (TimeoutError, StorageError):
+            raise HTTPException(
+                503, "applied, but not yet on disk: send it again, the events with the same ids", {"Retry-After": "1"}
+            ) from None
+
+    def _apply(self, body: bytes) -> tuple[int, int, bool]:
         try:
             data = parse(body)
         except InvalidBatch as problem:
             self._store.reject(problem.reason)
             raise
-        return self._store.apply(data)
+        applied, duplicates = self._store.apply(data)
+        return applied, duplicates, any(data.get(key) for key in _COUNTED)

@@ -11,9 +11,10 @@ class Row:
     """One streamer's numbers; ``None`` is "never reported".
 
     ``triggers`` and ``last_triggers`` are replaced, never changed: rows can share them and readers can keep them.
-    ``updated`` is the Unix time of the newest change. The versions are the store's at the newest change: ``version`` of
-    anything, the others of one gauge, or of what events count. A change sets ``version`` first and one of the others
-    last: while none of them equals it, the change is half done.
+    ``updated`` is the Unix time of the newest change, ``None`` if there was none since the row was restored. The
+    versions are the store's at the newest change: ``version`` of anything, the others of one gauge, or of what events
+    count. A change sets ``version`` first and one of the others last: while none of them equals it, the change is half
+    done.
     """
 
     __slots__ = (
@@ -40,7 +41,7 @@ class Row:
         self.triggers = triggers
         self.last_triggers = last_triggers
         self.clips = 0
-        self.updated = 0.0
+        self.updated: float | None = None
         self.version = self.viewers_version = self.velocity_version = self.recording_version = self.events_version = 0
 
 
@@ -48,7 +49,7 @@ class RowCopy(NamedTuple):
     """One streamer's numbers as they were at one moment; ``None`` is "never reported".
 
     ``triggers`` counts by type, ``last_triggers`` holds Unix times by type, ``updated`` is the Unix time of the newest
-    update, ``version`` the store's version at that update.
+    update, ``version`` the store's version at the newest change.
     """
 
     streamer: str
@@ -58,7 +59,7 @@ class RowCopy(NamedTuple):
     triggers: Mapping[str, int]
     last_triggers: Mapping[str, float]
     clips: int
-    updated: float
+    updated: float | None
     version: int
 
 

@@ -28,6 +28,7 @@ from exporter.places import Places
 from exporter.push import BODY_BYTES, PushPolicy, Receiver
 from exporter.settings import Address
 from exporter.stats import SharedStats
+from exporter.storage import Storage
 from exporter.web import create_app
 
 if TYPE_CHECKING:
@@ -50,15 +51,17 @@ class Server:
         *,
         door: Door | None = None,
         web_file: WebFile | None = None,
+        storage: Storage | None = None,
     ) -> None:
         """Serve ``app`` on a socket that listens on ``address``, in a daemon thread; returns once it answers.
 
         Connections come in through ``door``, without TLS if there is none. Subscribers of ``hub`` are let go when it
-        stops. Changes of ``web_file`` are picked up while it runs.
+        stops, and ``storage`` is closed then. Changes of ``web_file`` are picked up while it runs.
         """
         door = door or Door(HttpLimits(), Refusals(), lambda: None)
         self._socket = listener
         self._hub = hub
+        self._storage = storage
         self.who_may_push = ""
         self.port: int = self._socket.getsockname()[1]
         self.url = f"{'http' if door.tls() is None else 'https'}://{Address(_near(address.host), self.port)}"
@@ -104,6 +107,15 @@ class Server:
             self._hub.close()
         self._uvicorn.should_exit = True
         self._thread.join(_GRACE + 2)
+        if self._storage is not None:
+            self._storage.close()
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all that was counted so far is on disk, ``timeout`` seconds at most; tells whether it is.
+
+        Without a storage there is nothing to wait for.
+        """
+        return self._storage is None or self._storage.flush(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -140,6 +152,7 @@ def serve(
     web_config: str | os.PathLike[str] | WebFile | None = None,
     cors_origins: Collection[str] = (),
     limits: HttpLimits | None = None,
+    storage: str | os.PathLike[str] | None = None,
 ) -> Server:
     """Serve a store's numbers in a background thread, so that Prometheus can scrape them.
 
@@ -151,8 +164,13 @@ def serve(
 
     ``web_config`` is a file that turns on TLS and passwords, in the format of Prometheus's own exporters; with
     passwords and without ``push_token``, a password is what pushing needs. Pages of ``cors_origins`` may read the
-    numbers; ``"*"`` is all. Raises :class:`~exporter.errors.ListenError` if the address cannot be listened on and
-    :class:`~exporter.errors.SettingsError` if the file cannot be used.
+    numbers; ``"*"`` is all. ``storage`` is a folder in which all that is counted outlives restarts and crashes;
+    ``flush()`` of what is returned waits until it is on disk.
+
+    Raises :class:`~exporter.errors.ListenError` if the address cannot be listened on,
+    :class:`~exporter.errors.SettingsError` if the file cannot be used, and :class:`~exporter.errors.StorageError` if
+    the folder is a file or another exporter writes there. What else is wrong with the folder is logged and is a metric,
+    and the numbers are served.
     """
     web_file = _web_file(web_config)
     limits = limits or HttpLimits()
@@ -163,17 +181,24 @@ def serve(
     where = Address(address, port)
     listener = listen(where)
     policy = PushPolicy(push_token, local=ipaddress.ip_address(listener.getsockname()[0]).is_loopback)
+    kept: Storage | None = None
     try:
+        kept = Storage(store, storage) if storage is not None else None
         app = create_app(
             store,
             registry,
             hub,
-            Receiver(store, policy, body_bytes),
+            Receiver(store, policy, body_bytes, kept),
+            storage=kept,
             telemetry_path=telemetry_path,
             links=links,
             places=Places(limits, refusals),
             origins=cors_origins,
-            own_numbers=[refusals.numbers, door.numbers, *([web_file.numbers] if web_file is not None else [])],
+            own_numbers=[
+                refusals.numbers,
+                door.numbers,
+                *(each.numbers for each in (web_file, kept) if each is not None),
+            ],
         )
         guarded = guard(
             app,
@@ -184,10 +209,12 @@ def serve(
             config=web_file,
             push_token=push_token is not None,
         )
+        server = Server(guarded, listener, where, door=door, hub=hub, web_file=web_file, storage=kept)
     except BaseException:
         listener.close()
+        if kept is not None:
+            kept.close()
         raise
-    server = Server(guarded, listener, where, door=door, hub=hub, web_file=web_file)
     with_password = push_token is None and web_file is not None and web_file.users
     server.who_may_push = "with the name and the password of a user" if with_password else str(policy)
     return server

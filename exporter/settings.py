@@ -267,6 +267,15 @@ class Settings:
             _count,
         )
     )
+    storage_path: str = _setting(
+        Option(
+            "--storage.path",
+            "",
+            "FOLDER",
+            "Folder in which counters outlive restarts and crashes; without one they begin at 0 again.",
+            str,
+        )
+    )
     prometheus_url: str = _setting(
         Option("--web.prometheus-url", "", "URL", "Where the page's link to Prometheus leads.", _url)
     )

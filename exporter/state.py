@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
 
 from exporter import validation
-from exporter.batch import Batch, TriggerUpdate
 from exporter.changes import Changes, EventLog
 from exporter.daily import DailyCounts
-from exporter.errors import InvalidBatch, InvalidUpdate
+from exporter.errors import InvalidUpdate
 from exporter.history import Trigger, TriggerHistory
-from exporter.ids import EventId, KnownIds
+from exporter.ids import KnownIds
 from exporter.rows import Row
 from exporter.validation import Limits, Reason
 
@@ -37,14 +36,15 @@ class State:
         *,
         log: EventLog,
     ) -> None:
-        self._limits = limits
-        self._zeros: Mapping[str, int] = dict.fromkeys(declared, 0)
-        self._never: Mapping[str, float] = {}
-        self._others: Counter[str] = Counter()  # types not declared, by the number of rows that have them
+        self.limits = limits
+        self.zeros: Mapping[str, int] = dict.fromkeys(declared, 0)
+        self.never: Mapping[str, float] = {}
+        self.others: Counter[str] = Counter()  # types not declared, by the number of rows that have them
         self._stale_after = stale_after
         self._next_expiry = math.inf
-        self._log = log
-        self._ids = KnownIds()
+        self.restored = 0.0
+        self.log = log
+        self.ids = KnownIds()
         self.rows: dict[str, Row] = {}
         self.history = TriggerHistory()
         self.clips_today = DailyCounts(time_zone, limits.streamers, now)
@@ -72,7 +72,7 @@ class State:
         try:
             row = self.rows[streamer]  # type: ignore[index]
         except (KeyError, TypeError):  # not known yet, or not even something that a name can be
-            row = self._admit(validation.name("streamer", streamer, self._limits), now)
+            row = self._admit(validation.name("streamer", streamer, self.limits), now)
         # Every update passes here: all is spelt out, for calls are most of what an update costs.
         self.version = row.version = self.version + 1
         self.last_updated = now
@@ -84,10 +84,10 @@ class State:
     def _admit(self, name: str, now: float) -> Row:
         row = self.rows.get(name)
         if row is None:
-            if len(self.rows) >= self._limits.streamers:
-                expected = f"one of the {self._limits.streamers} streamers held, which is the limit"
+            if len(self.rows) >= self.limits.streamers:
+                expected = f"one of the {self.limits.streamers} streamers held, which is the limit"
                 raise InvalidUpdate("streamer", name, expected, Reason.STREAMERS)
-            row = self.rows[name] = Row(name, self._zeros, self._never)
+            row = self.rows[name] = Row(name, self.zeros, self.never)
             self.membership += 1
             if self._stale_after:
                 self._next_expiry = min(self._next_expiry, self._expiry(now))
@@ -107,17 +107,17 @@ class State:
 
     def check_type(self, kind: str) -> None:
         """Refuse one trigger type too many."""
-        if kind in self._zeros or kind in self._others:
+        if kind in self.zeros or kind in self.others:
             return
-        if len(self._zeros) + len(self._others) >= self._limits.trigger_types:
-            expected = f"one of the {self._limits.trigger_types} trigger types known, which is the limit"
+        if len(self.zeros) + len(self.others) >= self.limits.trigger_types:
+            expected = f"one of the {self.limits.trigger_types} trigger types known, which is the limit"
             raise InvalidUpdate("trigger_type", kind, expected, Reason.TRIGGER_TYPES)
 
     def trigger(self, streamer: object, kind: str, details: str, now: float, at: float | None = None) -> None:
         """Count a trigger of a type that was checked; ``details`` are JSON, ``at`` its time if that is not ``now``."""
         row = self.touch(streamer, now)
         if kind not in row.triggers:
-            self._others[kind] += 1
+            self.others[kind] += 1
         row.triggers = {**row.triggers, kind: row.triggers.get(kind, 0) + 1}
         # What is reported late may be older than the newest; what happens here and now is the newest.
         newest = now if at is None else max(at, row.last_triggers.get(kind, at))
@@ -125,7 +125,7 @@ class State:
         trigger = Trigger(row.streamer, kind, now if at is None else at, details)
         row.events_version = row.version
         self.history.add(trigger)
-        self._log.trigger(row.version, trigger)
+        self.log.trigger(row.version, trigger)
 
     def clip(self, streamer: object, now: float) -> None:
         """Count a clip."""
@@ -133,56 +133,11 @@ class State:
         row = self.touch(streamer, now)
         row.clips += 1
         row.events_version = row.version
-        self.clips_today.increment(row.streamer, self.rows)
-        self._log.clip(row.version, row.streamer)
-
-    def apply(self, batch: Batch, now: float) -> tuple[int, int]:
-        """Apply a batch whole, or refuse it and change nothing; returns how many updates it held, and known ids."""
-        self.settle(now)
-        seen: set[EventId] = set()
-
-        def is_new(source: str, name: str | None) -> bool:
-            event = (source, name or "")
-            if name is None or not (event in seen or event in self._ids):
-                seen.update([event] if name else [])
-                return True
-            return False
-
-        triggers = [each for each in batch.triggers if is_new(batch.source, each.id)]
-        clips = [streamer for streamer, name in batch.clips if is_new(batch.source, name)]
-        gauges = (*batch.viewer_counts, *batch.chat_velocities, *batch.recording_status)
-        self._check_room(batch.cleared, {*gauges, *clips, *(each.streamer for each in triggers)}, triggers)
-        self._ids.add(seen)
-        for name in batch.cleared:
-            self.drop(name, now)
-        for name, count in batch.viewer_counts.items():
-            row = self.touch(name, now)
-            row.viewers, row.viewers_version = count, row.version
-        for name, velocity in batch.chat_velocities.items():
-            row = self.touch(name, now)
-            row.velocity, row.velocity_version = velocity, row.version
-        for name, recording in batch.recording_status.items():
-            row = self.touch(name, now)
-            row.recording, row.recording_version = recording, row.version
-        for each in triggers:
-            self.trigger(each.streamer, each.type, each.details, now, each.at)
-        for name in clips:
-            self.clip(name, now)
-        applied = len(batch.cleared) + len(gauges) + len(triggers) + len(clips)
-        return applied, len(batch.triggers) + len(batch.clips) - len(triggers) - len(clips)
-
-    def _check_room(self, cleared: Iterable[str], streamers: set[str], triggers: Iterable[TriggerUpdate]) -> None:
-        """Refuse what would hold one streamer or trigger type too many once ``cleared`` are gone."""
-        gone = {name: row for name in cleared if (row := self.rows.get(name)) is not None}
-        held = len(self.rows) - len(gone) + sum(name not in self.rows or name in gone for name in streamers)
-        limit = self._limits.streamers
-        if held > limit:
-            raise InvalidBatch([f"body: expected at most {limit} streamers held, got {held}"], Reason.STREAMERS)
-        left = self._others - Counter(kind for row in gone.values() for kind in row.triggers if kind in self._others)
-        types = len({*self._zeros, *left, *(each.type for each in triggers)})
-        limit = self._limits.trigger_types
-        if types > limit:
-            raise InvalidBatch([f"body: expected at most {limit} trigger types, got {types}"], Reason.TRIGGER_TYPES)
+        forgotten = self.clips_today.increment(row.streamer, self.rows)
+        self.log.clip(row.version, row.streamer)
+        if forgotten is not None:
+            self._unasked += 1
+            self.log.cleared(self._changed(now), forgotten)
 
     def drop(self, name: str, now: float) -> bool:
         """Remove a streamer's row; tells whether there was one."""
@@ -190,22 +145,22 @@ class State:
         if row is None:
             return False
         self.membership += 1
-        for kind in row.triggers.keys() - self._zeros.keys():
-            self._others[kind] -= 1
-            if not self._others[kind]:  # nobody has it any more: it makes room for another
-                del self._others[kind]
-        self._log.cleared(self._changed(now), name)
+        for kind in row.triggers.keys() - self.zeros.keys():
+            self.others[kind] -= 1
+            if not self.others[kind]:  # nobody has it any more: it makes room for another
+                del self.others[kind]
+        self.log.cleared(self._changed(now), name)
         return True
 
     def reset(self, now: float) -> None:
         """Forget every streamer, trigger and clip."""
         self.rows.clear()
         self.membership += 1
-        self._others.clear()
+        self.others.clear()
         self.history.clear()
         self.clips_today.clear()
         self._next_expiry = math.inf
-        self._log.cut(self._changed(now))
+        self.log.cut(self._changed(now))
 
     def settle(self, now: float) -> None:
         """Let time do its work: drop who is stale, begin a new day."""
@@ -213,11 +168,11 @@ class State:
             self._expire(now)
         if self.clips_today.turn(now):
             self._unasked += 1
-            self._log.cut(self._changed(now))
+            self.log.cut(self._changed(now))
 
-    def _expiry(self, updated: float) -> float:
+    def _expiry(self, updated: float | None) -> float:
         # At whole seconds: however many streamers fall silent, the rows are searched at most once a second.
-        return int(updated) + 1 + self._stale_after
+        return int(self.restored if updated is None else updated) + 1 + self._stale_after
 
     def _expire(self, now: float) -> None:
         stale = [name for name, row in self.rows.items() if now >= self._expiry(row.updated)]
@@ -227,12 +182,24 @@ class State:
         self._unasked += len(stale)
         self._next_expiry = min((self._expiry(row.updated) for row in self.rows.values()), default=math.inf)
 
+    def begin_restoring(self, now: float) -> int:
+        """Make ready for rows of an earlier store, who have ``stale_after`` to be updated; return their version."""
+        self.settle(now)
+        self.restored = now
+        if self._stale_after:
+            self._next_expiry = min(self._next_expiry, self._expiry(now))
+        self.membership += 1
+        self._unasked += 1
+        version = self._changed(now)
+        self.log.cut(version)
+        return version
+
     def changes(self, since: int, upto: int | None = None) -> Changes | None:
         """What changed after the version ``since``, events up to ``upto``; ``None`` if that cannot be told any more."""
         changes = self.gauges(since)
         if upto is not None:
             changes.version = min(upto, self.version)
-        return changes if since <= self.version and self._log.put(since, changes) else None
+        return changes if since <= self.version and self.log.put(since, changes) else None
 
     def gauges(self, since: int) -> Changes:
         """The gauges that changed after the version ``since``, and no events; all of them for 0."""

@@ -12,8 +12,10 @@ from datetime import tzinfo
 from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
 from exporter import validation
+from exporter.applying import apply
 from exporter.batch import read
 from exporter.changes import Changes, EventLog
+from exporter.counted import Counted, restore, take
 from exporter.errors import InvalidBatch, InvalidUpdate
 from exporter.history import TriggerEntry, iso
 from exporter.logs import RateLimited
@@ -212,7 +214,7 @@ class SharedStats:
             batch = read(data, self._limits, self._clock())
             with self._lock:
                 before = self._state.asked
-                applied, duplicates = self._state.apply(batch, self._clock())
+                applied, duplicates = apply(self._state, batch, self._clock())
                 self._http_updates += applied
                 self._http_changes += self._state.asked - before
         except InvalidBatch as problem:
@@ -337,6 +339,17 @@ class SharedStats:
         with self._lock:
             self._settle()
             return self._state.gauges(since)
+
+    def counted(self, since: int | None, ids_since: int) -> Counted:
+        """What was counted after the version ``since``, or all for ``None``, and the ids added to ``ids_since`` ids."""
+        with self._lock:
+            self._settle()
+            return take(self._state, since, ids_since)
+
+    def restore(self, earlier: Counted) -> None:
+        """Add what an earlier store had counted to what this one has: its counters go on."""
+        with self._lock:
+            restore(self._state, earlier, self._clock())
 
     def on_next_change(self, wake: Callable[[], None]) -> None:
         """Have ``wake`` called once, at the next change, by the thread that makes it: be quick, and do not raise."""

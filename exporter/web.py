@@ -30,8 +30,10 @@ from exporter.places import Places
 from exporter.push import Receiver
 from exporter.sockets import Sockets
 from exporter.stats import SharedStats
+from exporter.storage import Storage
 
 _EVENT_STREAM: Final = "text/event-stream"
+_COMMIT_SECONDS: Final = 1.0  # that a scrape waits for the disk: scrapes every few seconds must get through
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self';"
@@ -67,6 +69,7 @@ def create_app(
     hub: Hub,
     receiver: Receiver,
     *,
+    storage: Storage | None = None,
     telemetry_path: str = "/metrics",
     links: Mapping[str, str] | None = None,
     own_numbers: Sequence[OwnNumbers] = (),
@@ -77,7 +80,9 @@ def create_app(
 
     The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed,
     ``links`` are addresses that the page leads to, by what is there, ``own_numbers`` sources of the exporter's own
-    families beside those two. ``places`` are those for live subscribers; pages of ``origins`` may use Socket.IO.
+    families beside those two. ``places`` are those for live subscribers; pages of ``origins`` may use Socket.IO. With a
+    ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen would fall, which
+    Prometheus takes for a reset and counts it all again.
     Raises ``ValueError`` if another store's families are in ``registry``.
     """
     places = places or Places()
@@ -94,6 +99,8 @@ def create_app(
             request.headers.get("accept-encoding", ""),
             frozenset(request.query_params.getlist("name[]")),
         )
+        if storage is not None:
+            storage.flush(_COMMIT_SECONDS)  # what cannot be kept is served all the same
         headers = {"Vary": "Accept, Accept-Encoding"} | ({"Content-Encoding": "gzip"} if scrape.gzipped else {})
         # Through the headers, for a media type given as such would have its character set written twice.
         return Response(scrape.body, headers=headers | {"Content-Type": scrape.content_type})

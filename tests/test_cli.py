@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
@@ -157,3 +158,21 @@ def test_json_logs_and_an_unknown_variable() -> None:
     records = [json.loads(line) for line in exporter_.lines]
     assert records[0]["msg"] == "environment variable CLIPPER_EXPORTER_LOGLEVEL is not known: is it misspelt?"
     assert {record["level"] for record in records} == {"warn", "info"}
+
+
+def test_counters_go_on_from_where_they_were(tmp_path: Path) -> None:
+    body = {"triggers": [{"streamer": "xQc", "type": "keyword"}]}
+    for count in range(1, 4):
+        with running("serve", f"--storage.path={tmp_path / 'kept'}") as exporter_:
+            requests.post(exporter_.url + "/api/stats", json=body, timeout=10).raise_for_status()
+            text = requests.get(exporter_.url + "/metrics", timeout=10).text
+            assert f'clipper_triggers_total{{streamer="xQc",type="keyword"}} {count}.0\n' in text
+            assert exporter_.stop(signal.SIGTERM) == 0
+
+
+def test_a_storage_path_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("serve", "--web.listen-address=127.0.0.1:0", f"--storage.path={tmp_path / 'file'}")
+    assert done.returncode == 1
+    assert f"storage {tmp_path / 'file'}: expected a folder, this or what it is in is a file" in done.stderr
+    assert "Traceback" not in done.stderr
