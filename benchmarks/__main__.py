@@ -11,6 +11,7 @@ BENCHMARKS = {
     "exposition": "updates and scrapes, side by side with prometheus_client",
     "farm": "a real Prometheus that scrapes every second, while threads write as fast as they can",
     "push": "from update_viewers to a client's callback, and what 500 clients cost the writer",
+    "soak": "ten minutes of everything at once: streamers and live clients come and go, and garbage arrives",
     "raids": "how fast the alert rules catch raids on recorded streams, and what they raise without one",
     "storage": "what keeping counters on disk costs a clipper, and how soon they are there",
 }

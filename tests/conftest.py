@@ -9,10 +9,13 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.integration.prometheus import Prometheus, running_prometheus
 from tooling import servers
 from tooling.node import SOCKETIO_CLIENT, Installed
+
+settings.register_profile("long", max_examples=20_000, deadline=None)
 
 StartPrometheus = Callable[[str], Prometheus]
 
