@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.live import Hub
+from exporter.parsers import Address
 from exporter.push import PushPolicy, Receiver
 from exporter.server import Server, listen
-from exporter.settings import Address
 from exporter.web import create_app
 
 PERIOD: Final = 10.0  # seconds between two updates of one streamer

@@ -24,9 +24,9 @@ from exporter.errors import ListenError
 from exporter.limits import HttpLimits, Refusals
 from exporter.live import Hub
 from exporter.middleware import guard
+from exporter.parsers import Address
 from exporter.places import Places
 from exporter.push import BODY_BYTES, PushPolicy, Receiver
-from exporter.settings import Address
 from exporter.stats import SharedStats
 from exporter.storage import Storage
 from exporter.web import create_app

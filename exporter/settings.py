@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -14,6 +12,21 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter import logs
 from exporter.errors import SettingsError
 from exporter.limits import HttpLimits
+from exporter.parsers import (
+    Address,
+    address,
+    count,
+    duration,
+    factor,
+    names,
+    one_of,
+    origins,
+    path,
+    positive,
+    url,
+    whole,
+    zone,
+)
 from exporter.stats import TRIGGER_TYPES
 from exporter.validation import Limits
 
@@ -27,116 +40,8 @@ URL: Final = "CLIPPER_EXPORTER_URL"
 TOKEN: Final = "CLIPPER_EXPORTER_TOKEN"  # noqa: S105 - a name, not a token
 TOKEN_FILE: Final = "CLIPPER_EXPORTER_TOKEN_FILE"  # noqa: S105
 
-# Units and their order are Prometheus's: https://prometheus.io/docs/prometheus/latest/configuration/configuration/
-_UNITS: Final = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
-_DURATION: Final = re.compile("".join(f"(?:([0-9]{{1,9}}){unit})?" for unit in _UNITS))
 _LIMITS: Final = Limits()
 _HTTP: Final = HttpLimits()
-_ORIGIN: Final = re.compile(r"https?://[^\s/?#@,*]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen; an empty ``host`` is every address of the machine."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def _address(text: str) -> Address:
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or (":" in host and not bracketed):
-        raise ValueError("host:port, such as 127.0.0.1:9309, [::1]:9309 or :9309 for every address")
-    return Address(host.strip("[]"), int(port))
-
-
-def _path(text: str) -> str:
-    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]", text) or re.match(r"/(-|api|socket\.io)(/|$)", text):
-        raise ValueError("a path such as /metrics, and not under /-, /api or /socket.io, which are taken")
-    return text
-
-
-def _url(text: str) -> str:
-    if text and not re.fullmatch(r"https?://[^\s\"'<>]+", text):
-        raise ValueError("an address that begins with http:// or https://")
-    return text
-
-
-def _duration(text: str) -> float:
-    match = _DURATION.fullmatch(text)
-    if text == "0":
-        return 0.0
-    if not text or match is None:
-        raise ValueError("a duration such as 90s, 5m or 1h30m, or 0")
-    return math.fsum(int(count or 0) * unit for count, unit in zip(match.groups(), _UNITS.values(), strict=True))
-
-
-def _positive(text: str) -> float:
-    seconds = _duration(text)
-    if not seconds:
-        raise ValueError("a duration above 0, such as 10s")
-    return seconds
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(origin.strip() for origin in text.split(",")) if text.strip() else ()
-    if origins != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in origins):
-        raise ValueError("origins such as https://grafana.example:3000, separated by commas, or * for all")
-    return origins
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) < 1:
-        raise ValueError("a whole number of at least 1")
-    return int(text)
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,18}", text):
-        raise ValueError("a whole number")
-    return int(text)
-
-
-def _factor(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) <= 0:
-        raise ValueError("a number above 0, such as 1 or 2.5")
-    return float(text)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",")) if text.strip() else ()
-    if not all(names) or len(set(names)) != len(names) or "\N{REPLACEMENT CHARACTER}" in _utf8(text):
-        raise ValueError("names separated by commas, none empty, none twice, in UTF-8")
-    return names
-
-
-def _utf8(text: str) -> str:
-    # Arguments and variables that are not valid UTF-8 reach Python as text that cannot be encoded.
-    return text.encode(errors="surrogateescape").decode(errors="replace")
-
-
-def _zone(text: str) -> tzinfo | None:
-    if text == "local":
-        return None
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - slow to import, and few name a zone
-
-    try:
-        return ZoneInfo(text)
-    except (OSError, ValueError, LookupError):
-        raise ValueError("local, or a name of the IANA time zone database such as Europe/Berlin") from None
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"one of {', '.join(choices)}")
-        return text
-
-    return parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +71,15 @@ class Settings:
 
     listen_address: Address = _setting(
         Option(
-            "--web.listen-address", "127.0.0.1:9309", "HOST:PORT", "Where to listen; port 0 takes a free one.", _address
+            "--web.listen-address",
+            "127.0.0.1:9309",
+            "HOST:PORT",
+            "Where to listen; port 0 takes a free one.",
+            address,
         )
     )
     telemetry_path: str = _setting(
-        Option("--web.telemetry-path", "/metrics", "PATH", "Where Prometheus scrapes.", _path)
+        Option("--web.telemetry-path", "/metrics", "PATH", "Where Prometheus scrapes.", path)
     )
     web_config_file: str = _setting(
         Option(
@@ -187,7 +96,7 @@ class Settings:
             "",
             "ORIGINS",
             "Origins, separated by commas, whose pages may read the numbers; * for all.",
-            _origins,
+            origins,
         )
     )
     trigger_types: tuple[str, ...] = _setting(
@@ -196,7 +105,7 @@ class Settings:
             ",".join(TRIGGER_TYPES),
             "NAMES",
             "Trigger types whose counters start at 0, so that increase() sees the first event.",
-            _names,
+            names,
         )
     )
     stale_after: float = _setting(
@@ -205,25 +114,35 @@ class Settings:
             "5m",
             "DURATION",
             "Drop a streamer that nothing has updated for this long; 0 for never.",
-            _duration,
+            duration,
         )
     )
     time_zone: tzinfo | None = _setting(
-        Option("--stats.time-zone", "local", "ZONE", "Whose midnight sets the clips of today to 0.", _zone)
+        Option("--stats.time-zone", "local", "ZONE", "Whose midnight sets the clips of today to 0.", zone)
     )
     max_streamers: int = _setting(
-        Option("--limit.streamers", str(_LIMITS.streamers), "N", "Streamers held at once.", _count)
+        Option("--limit.streamers", str(_LIMITS.streamers), "N", "Streamers held at once.", count)
     )
     max_trigger_types: int = _setting(
-        Option("--limit.trigger-types", str(_LIMITS.trigger_types), "N", "Trigger types known at once.", _count)
+        Option("--limit.trigger-types", str(_LIMITS.trigger_types), "N", "Trigger types known at once.", count)
     )
     max_name_length: int = _setting(
         Option(
-            "--limit.name-length", str(_LIMITS.name_length), "N", "Characters in a streamer's or type's name.", _count
+            "--limit.name-length",
+            str(_LIMITS.name_length),
+            "N",
+            "Characters in a streamer's or type's name.",
+            count,
         )
     )
     max_details_bytes: int = _setting(
-        Option("--limit.details-bytes", str(_LIMITS.details_bytes), "N", "Size of a trigger's details as JSON.", _count)
+        Option(
+            "--limit.details-bytes",
+            str(_LIMITS.details_bytes),
+            "N",
+            "Size of a trigger's details as JSON.",
+            count,
+        )
     )
     push_token_file: str = _setting(
         Option(
@@ -235,10 +154,10 @@ class Settings:
         )
     )
     max_body_bytes: int = _setting(
-        Option("--limit.body-bytes", str(4 * 1024 * 1024), "N", "Size of the body of one push.", _count)
+        Option("--limit.body-bytes", str(4 * 1024 * 1024), "N", "Size of the body of one push.", count)
     )
     max_header_bytes: int = _setting(
-        Option("--limit.header-bytes", str(_HTTP.header_bytes), "N", "Size of a request's line and headers.", _count)
+        Option("--limit.header-bytes", str(_HTTP.header_bytes), "N", "Size of a request's line and headers.", count)
     )
     header_seconds: float = _setting(
         Option(
@@ -246,7 +165,7 @@ class Settings:
             f"{_HTTP.header_seconds:.0f}s",
             "DURATION",
             "Time in which a request's line and headers, and a TLS handshake, must arrive.",
-            _positive,
+            positive,
         )
     )
     max_connections: int = _setting(
@@ -255,7 +174,7 @@ class Settings:
             str(_HTTP.connections),
             "N",
             "Connections open at once; above, idle ones make room for new ones.",
-            _count,
+            count,
         )
     )
     max_subscribers: int = _setting(
@@ -264,7 +183,7 @@ class Settings:
             str(_HTTP.subscribers),
             "N",
             "Clients that live updates are pushed to at once; fewer than connections, so that scrapes get in.",
-            _count,
+            count,
         )
     )
     storage_path: str = _setting(
@@ -277,20 +196,26 @@ class Settings:
         )
     )
     prometheus_url: str = _setting(
-        Option("--web.prometheus-url", "", "URL", "Where the page's link to Prometheus leads.", _url)
+        Option("--web.prometheus-url", "", "URL", "Where the page's link to Prometheus leads.", url)
     )
-    grafana_url: str = _setting(Option("--web.grafana-url", "", "URL", "Where the page's link to Grafana leads.", _url))
+    grafana_url: str = _setting(Option("--web.grafana-url", "", "URL", "Where the page's link to Grafana leads.", url))
     log_level: str = _setting(
-        Option("--log.level", "info", "LEVEL", f"Lowest level to log: {', '.join(logs.LEVELS)}.", _one_of(*logs.LEVELS))
+        Option(
+            "--log.level",
+            "info",
+            "LEVEL",
+            f"Lowest level to log: {', '.join(logs.LEVELS)}.",
+            one_of(*logs.LEVELS),
+        )
     )
     log_format: str = _setting(
-        Option("--log.format", "logfmt", "FORMAT", f"One of {', '.join(logs.FORMATS)}.", _one_of(*logs.FORMATS))
+        Option("--log.format", "logfmt", "FORMAT", f"One of {', '.join(logs.FORMATS)}.", one_of(*logs.FORMATS))
     )
     demo_seed: int = _setting(
-        Option("--demo.seed", "4", "N", "The same seed plays the same simulated streams.", _whole, demo_only=True)
+        Option("--demo.seed", "4", "N", "The same seed plays the same simulated streams.", whole, demo_only=True)
     )
     demo_speed: float = _setting(
-        Option("--demo.speed", "1", "FACTOR", "How fast the recorded streams are played.", _factor, demo_only=True)
+        Option("--demo.speed", "1", "FACTOR", "How fast the recorded streams are played.", factor, demo_only=True)
     )
 
     @property
@@ -377,9 +302,9 @@ _TOGETHER: Final = ("trigger_types", "max_trigger_types", "max_name_length", "ma
 def _contradictions(settings: Settings) -> list[str]:
     """The mistakes that no setting makes alone."""
     mistakes = []
-    count, limit = len(settings.trigger_types), settings.max_trigger_types
-    if count > limit:
-        mistakes.append(f"--stats.trigger-types: expected at most {limit} names (--limit.trigger-types), got {count}")
+    given, limit = len(settings.trigger_types), settings.max_trigger_types
+    if given > limit:
+        mistakes.append(f"--stats.trigger-types: expected at most {limit} names (--limit.trigger-types), got {given}")
     mistakes += [
         f"--stats.trigger-types: expected names of at most {settings.max_name_length} characters, got {name!r}"
         for name in settings.trigger_types

@@ -19,8 +19,8 @@ import exporter
 from exporter import SharedStats
 from exporter.collector import ClipperCollector
 from exporter.metrics import FAMILIES
+from exporter.parsers import Address
 from exporter.server import Server, listen
-from exporter.settings import Address
 from tests.clock import FakeClock
 
 EMPTY_STORE_SAMPLES = """\

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter.errors import SettingsError
-from exporter.settings import Address, Settings, options, unknown_variables
+from exporter.parsers import Address
+from exporter.settings import Settings, options, unknown_variables
 from exporter.stats import SharedStats
 
 

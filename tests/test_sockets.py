@@ -21,8 +21,8 @@ from wsproto.events import AcceptConnection, Request, TextMessage
 
 from exporter import SharedStats, emit_stats_update
 from exporter.live import Hub
+from exporter.parsers import Address
 from exporter.server import Server, listen
-from exporter.settings import Address
 from exporter.sockets import Sockets
 
 DEADLINE = 20.0  # seconds

@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter import SharedStats
 from exporter.live import Hub
 from exporter.metrics import STREAMER, VIEWERS
+from exporter.parsers import Address
 from exporter.push import PushPolicy, Receiver
 from exporter.server import Server, listen
-from exporter.settings import Address
 from exporter.validation import Limits
 from exporter.web import create_app
 from tests.conftest import StartPrometheus
