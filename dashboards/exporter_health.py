@@ -7,7 +7,7 @@ from typing import Any, Final
 from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.models import common
 
-from dashboards import frame, queries
+from dashboards import exporter_storage, exporter_web, frame, queries
 from dashboards.frame import Place, Row
 from dashboards.overview import exporters_up, threshold_line
 from dashboards.panels import (
@@ -53,6 +53,31 @@ def dashboard() -> dict[str, Any]:
             Row(8, [Place(12, accepted()), Place(12, rejected())]),
             Row(8, [Place(8, scrape_duration()), Place(8, scrape_size()), Place(8, samples())]),
             Row(8, [Place(8, streamers_held()), Place(8, streamers_expired()), Place(8, collector_failures())]),
+            Row(
+                8,
+                [
+                    Place(8, exporter_web.subscribers()),
+                    Place(8, exporter_web.dropped()),
+                    Place(8, exporter_web.connections()),
+                ],
+            ),
+            Row(
+                8,
+                [
+                    Place(8, exporter_web.refused()),
+                    Place(8, exporter_web.configuration()),
+                    Place(8, exporter_web.certificate()),
+                ],
+            ),
+            Row(
+                8,
+                [
+                    Place(8, exporter_storage.up()),
+                    Place(8, exporter_storage.lag()),
+                    Place(8, exporter_storage.errors()),
+                ],
+            ),
+            Row(8, [Place(12, exporter_storage.commits()), Place(12, exporter_storage.size())]),
             Row(8, [Place(8, memory()), Place(8, cpu()), Place(8, time_since_start())]),
         ],
         [frame.job(), frame.instance()],

@@ -154,6 +154,8 @@ THRESHOLDS: Final = {
     CHAT_VELOCITY.name: "clipper:chat_burst_ratio:threshold",
 }
 UPDATE_AGE_THRESHOLD: Final = "clipper:update_age_seconds:threshold"
+CERTIFICATE_THRESHOLD: Final = "clipper:certificate_seconds:threshold"
+STORAGE_LAG_THRESHOLD: Final = "clipper:storage_lag_seconds:threshold"
 
 # Alerts without a streamer are about the exporter and always shown.
 FIRING: Final = f'ALERTS{{alertname=~"Clipper.+", alertstate="firing", {STREAMER}=~"$streamer|"}}'

@@ -1,0 +1,68 @@
+"""Panels about what an exporter keeps on disk."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import statetimeline, timeseries
+
+from dashboards.overview import threshold_line
+from dashboards.panels import BLUE, ORANGE, bars, graph, query, states
+from dashboards.queries import STORAGE_LAG_THRESHOLD, counted_per_step, select
+from exporter import metrics
+
+_INSTANCE: Final = "{{instance}}"
+_NO_STORAGE: Final = "No exporter keeps its counters on disk (--storage.path)."
+
+
+def up() -> statetimeline.Panel:
+    return states(
+        "Storage",
+        "Whether what is counted can be kept on disk. If not, a restart loses it, and pushes are not confirmed.",
+        select(metrics.STORAGE_UP),
+        _INSTANCE,
+        states={"0": ("failing", ORANGE), "1": ("kept", BLUE)},
+        no_value=_NO_STORAGE,
+    ).per_page(4)
+
+
+def lag() -> timeseries.Panel:
+    panel = graph(
+        "Storage lag",
+        "Age of the oldest change that is not on disk yet: what a crash at that moment would lose.",
+        unit="s",
+        no_value=_NO_STORAGE,
+    )
+    panel = panel.with_target(query(select(metrics.STORAGE_LAG), _INSTANCE))
+    panel = panel.with_target(query(STORAGE_LAG_THRESHOLD, "alert"))
+    return panel.override_by_query("B", threshold_line())
+
+
+def errors() -> timeseries.Panel:
+    return bars(
+        "Storage errors",
+        "Attempts to open the storage or to commit that failed, by reason. The exporter's log says what to do.",
+        counted_per_step(metrics.STORAGE_ERRORS, metrics.REASON),
+        f"{{{{{metrics.REASON}}}}}",
+        no_value=_NO_STORAGE,
+    )
+
+
+def commits() -> timeseries.Panel:
+    panel = graph(
+        "Storage commits",
+        "Commits to disk per second. One commit takes everything that has changed since the one before.",
+        unit="suffix: /s",
+        no_value=_NO_STORAGE,
+    )
+    return panel.with_target(query(f"rate({select(metrics.STORAGE_COMMITS)}[$__rate_interval])", _INSTANCE)).decimals(1)
+
+
+def size() -> timeseries.Panel:
+    panel = graph(
+        "Storage size",
+        "Size of the storage's files. It grows with streamers and with the ids of events, and both are bounded.",
+        unit="bytes",
+        no_value=_NO_STORAGE,
+    )
+    return panel.with_target(query(select(metrics.STORAGE_SIZE), _INSTANCE))
