@@ -56,11 +56,14 @@ class Side(Protocol):
     def fill(self, streamer: str, number: int) -> None:
         """Report everything there is of a streamer."""
 
-    def scrape(self) -> bytes:
-        """Render everything."""
+    def scrape(self) -> Any:
+        """Render everything, into what the side's server sends."""
 
-    def compress(self, text: bytes) -> bytes:
-        """Compress as the side's server does."""
+    def text(self) -> bytes:
+        """Render everything, into one piece."""
+
+    def compress(self, text: Any) -> Any:
+        """Compress as the side's server does what :meth:`scrape` gave."""
 
     def serve(self) -> int:
         """Serve over HTTP, until the process ends; returns the port."""
@@ -83,13 +86,16 @@ class Ours:
             self.store.add_trigger(streamer, TRIGGER_TYPES[0])
             self.store.increment_clips_today(streamer)
 
-    def scrape(self) -> bytes:
+    def scrape(self) -> Any:
+        return self.exposition.scrape("", "", ())
+
+    def text(self) -> bytes:
         return self.exposition.scrape("", "", ()).body
 
-    def compress(self, text: bytes) -> bytes:
+    def compress(self, text: Any) -> Any:
         from exporter.exposition import _gzip  # noqa: PLC0415 - the very function that a scrape calls
 
-        return _gzip(text)
+        return _gzip(text.parts)
 
     def serve(self) -> int:
         return serve(0, stats=self.store, registry=self._registry).port
@@ -129,7 +135,9 @@ class Theirs:
     def scrape(self) -> bytes:
         return generate_latest(self._registry)
 
-    def compress(self, text: bytes) -> bytes:
+    text = scrape
+
+    def compress(self, text: Any) -> Any:
         return gzip.compress(text)
 
     def serve(self) -> int:
@@ -259,7 +267,7 @@ def digest(name: str, size: int) -> str:
         side.fill(f"streamer_{number}", number)
     families = (VIEWERS, CHAT_VELOCITY, RECORDING, TRIGGERS, CLIPS, LAST_TRIGGER, LAST_UPDATE)
     wanted = {family.name.encode() for family in families}
-    lines = sorted(line for line in side.scrape().splitlines() if line.partition(b"{")[0] in wanted)
+    lines = sorted(line for line in side.text().splitlines() if line.partition(b"{")[0] in wanted)
     return hashlib.sha256(b"\n".join(lines)).hexdigest()
 
 

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,16 +28,30 @@ logger = logging.getLogger(__name__)
 
 Encoder = Callable[[Collector], bytes]
 
+_GATHERED: Final = 4 * 1024 * 1024  # bytes compressed at once
 _END: Final = b"# EOF\n"  # of an OpenMetrics exposition, and only there
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """A rendered scrape: ``body`` is compressed if ``gzipped``."""
+    """A rendered scrape: ``parts`` one after the other are the body, compressed if ``gzipped``.
 
-    body: bytes
+    In parts, for most of them are kept from the scrape before: to copy them into one piece would be most of the work.
+    """
+
+    parts: Sequence[bytes]
     content_type: str
     gzipped: bool
+
+    @property
+    def body(self) -> bytes:
+        """The body in one piece."""
+        return b"".join(self.parts)
+
+    @property
+    def size(self) -> int:
+        """Of the body, in bytes."""
+        return sum(map(len, self.parts))
 
 
 class Exposition:
@@ -86,12 +100,12 @@ class Exposition:
         parts.append(self._render(self._own if _keeps_names(content_type) else self._ours, encoder, names))
         if content_type.startswith("application/openmetrics-text"):
             parts = [part.removesuffix(_END) for part in parts] + [_END]
-        text = b"".join(parts)
+        size = sum(map(len, parts))
         gzipped = accepts_gzip(accept_encoding)
-        body = _gzip(text) if gzipped else text
+        body = _gzip(parts) if gzipped else parts
         with self._lock:
             self._duration = self._clock() - began
-            self._size = len(text)
+            self._size = size
         return Scrape(body, content_type, gzipped)
 
     def _render_ours(self, encoder: Encoder, names: Collection[str]) -> Iterator[bytes]:
@@ -112,9 +126,19 @@ class Exposition:
             return b""
 
 
-def _gzip(text: bytes) -> bytes:
+def _gzip(parts: Iterable[bytes]) -> list[bytes]:
+    """One gzip member of all ``parts``."""
     # Level 1: a scrape is read once, and higher levels cost many times more for a few points of size.
-    return _zlib.compress(text, 1, wbits=31)
+    compressor = _zlib.compressobj(1, _zlib.DEFLATED, 31)
+    compressed, gathered, size = [], [], 0
+    for part in parts:
+        gathered.append(part)
+        size += len(part)
+        # In few calls, for each lets other threads run and then waits for its turn among them.
+        if size >= _GATHERED:
+            compressed.append(compressor.compress(b"".join(gathered)))
+            gathered, size = [], 0
+    return [b"".join([*compressed, compressor.compress(b"".join(gathered)), compressor.flush()])]
 
 
 class _Collected(Collector):

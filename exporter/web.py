@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from importlib import resources
 from string import Template
@@ -104,7 +104,8 @@ def create_app(
             storage.flush(_COMMIT_SECONDS)  # what cannot be kept is served all the same
         headers = {"Vary": "Accept, Accept-Encoding"} | ({"Content-Encoding": "gzip"} if scrape.gzipped else {})
         # Through the headers, for a media type given as such would have its character set written twice.
-        return Response(scrape.body, headers=headers | {"Content-Type": scrape.content_type})
+        headers |= {"Content-Type": scrape.content_type, "Content-Length": str(scrape.size)}
+        return StreamingResponse(_each(scrape.parts), headers=headers)
 
     async def stats(request: Request) -> Response:
         headers = {"Vary": "Accept", "Cache-Control": "no-store"}
@@ -174,6 +175,11 @@ def _pages(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
         if (kind := file.name.rpartition(".")[2]) in _MEDIA_TYPES
     ]
     return [route(*each) for each in [("/", page, "text/html"), *files]]
+
+
+async def _each(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
 
 
 async def _events(hub: Hub, request: Request) -> AsyncIterator[bytes]:
