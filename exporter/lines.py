@@ -149,7 +149,7 @@ class StoreLines:
             return [[chunk.texts[family] for chunk in self._chunks] for family in range(len(FAMILIES_HELD))]
 
     def _values(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-        """The values of rows, of none half an update. Without the store's lock, which busy writers seldom leave free."""
+        """The values of rows, of none half an update. Without the lock, which busy writers seldom leave free."""
         values = list(map(_read, rows))
         for at, each in enumerate(values):
             version = each[_VERSION]
