@@ -112,17 +112,18 @@ async def send_garbage(port: int, tally: Counter[str], chance: random.Random) ->
 
 async def _send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, chance: random.Random) -> str:
     manner = chance.choice(("whole", "whole", "whole", "cut", "slow"))
-    seconds = _ANSWER_SECONDS
+    seconds, left = _ANSWER_SECONDS, _DRIPS
     if manner == "cut":
         data = data[: chance.randrange(len(data) + 1)]
         seconds = chance.random()
     if manner == "slow":
-        for start in range(_DRIPS):
-            writer.write(data[start : start + 1])
+        while data and not writer.transport.is_closing() and (left := left - 1) >= 0:
+            writer.write(data[:1])
+            data = data[1:]
             await asyncio.sleep(_DRIP_SECONDS)
-        data = data[_DRIPS:]
-    writer.write(data)
     try:
+        if not writer.transport.is_closing():
+            writer.write(data)
         async with asyncio.timeout(seconds):
             await writer.drain()
             line = await reader.readline()
