@@ -112,15 +112,16 @@ async def send_garbage(port: int, tally: Counter[str], chance: random.Random) ->
 
 async def _send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, chance: random.Random) -> str:
     manner = chance.choice(("whole", "whole", "whole", "cut", "slow"))
-    seconds, left = _ANSWER_SECONDS, _DRIPS
+    seconds = _ANSWER_SECONDS
     if manner == "cut":
         data = data[: chance.randrange(len(data) + 1)]
         seconds = chance.random()
     if manner == "slow":
-        while data and not writer.transport.is_closing() and (left := left - 1) >= 0:
-            writer.write(data[:1])
-            data = data[1:]
-            await asyncio.sleep(_DRIP_SECONDS)
+        for _ in range(_DRIPS):
+            if not writer.transport.is_closing():
+                writer.write(data[:1])
+                data = data[1:]
+                await asyncio.sleep(_DRIP_SECONDS)
     try:
         if not writer.transport.is_closing():
             writer.write(data)
