@@ -10,6 +10,7 @@ from typing import Final
 from exporter.push import BODY_BYTES
 
 _ANSWER_SECONDS: Final = 15.0  # beyond the time that a body may take
+_CUT_SECONDS: Final = 0.5
 _DRIP_SECONDS: Final = 0.2
 _DRIPS: Final = 20
 
@@ -100,7 +101,10 @@ async def send_garbage(port: int, tally: Counter[str], chance: random.Random) ->
             await asyncio.sleep(1)
             continue
         try:
-            answer = await _send(reader, writer, data, chance)
+            manner = chance.choice(("whole", "whole", "whole", "cut", "slow"))
+            if manner == "cut":
+                data = data[: chance.randrange(len(data) + 1)]
+            answer = await send(reader, writer, data, manner)
         except ConnectionError:
             answer = "closed"
         finally:
@@ -110,20 +114,21 @@ async def send_garbage(port: int, tally: Counter[str], chance: random.Random) ->
             tally[f"garbage {answer} to {name}"] += 1
 
 
-async def _send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, chance: random.Random) -> str:
-    manner = chance.choice(("whole", "whole", "whole", "cut", "slow"))
-    seconds = _ANSWER_SECONDS
-    if manner == "cut":
-        data = data[: chance.randrange(len(data) + 1)]
-        seconds = chance.random()
+async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, manner: str) -> str:
+    """Send ``data``, drop by drop if ``manner`` is ``slow``, and return the status of the answer, or why there is none.
+
+    What was ``cut`` short is not waited for long. Raises ``ConnectionError``.
+    """
     if manner == "slow":
-        for start in range(_DRIPS):
-            writer.write(data[start : start + 1])
-            await asyncio.sleep(_DRIP_SECONDS)
-        data = data[_DRIPS:]
-    writer.write(data)
+        for _ in range(_DRIPS):
+            if not writer.transport.is_closing():
+                writer.write(data[:1])
+                data = data[1:]
+                await asyncio.sleep(_DRIP_SECONDS)
     try:
-        async with asyncio.timeout(seconds):
+        if not writer.transport.is_closing():
+            writer.write(data)
+        async with asyncio.timeout(_CUT_SECONDS if manner == "cut" else _ANSWER_SECONDS):
             await writer.drain()
             line = await reader.readline()
     except TimeoutError:

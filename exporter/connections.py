@@ -150,6 +150,10 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Say what was wrong with what is not a request."""
+        if self._busy():
+            # The rest of a body that is under way will not come, and its answer is this one.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         # Called where h11 refuses what came, and its exception knows better than this one answer what was wrong.
         problem = sys.exception()
         status = problem.error_status_hint if isinstance(problem, h11.RemoteProtocolError) else 400

@@ -18,6 +18,7 @@ from exporter.errors import SettingsError, shown
 from exporter.tls import CIPHERS, CLIENT_AUTH, CURVES, TLS13_CIPHERS, VERSIONS, Tls, TlsConfig, load
 
 _HASH: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_ANY_HASH: Final = re.compile(r"'?\$2[abxy]?\$[./$A-Za-z0-9]*'?")  # or what is left of one in a message
 _MAPPING: Final = "tag:yaml.org,2002:map"
 
 
@@ -52,7 +53,7 @@ def parse(text: str | bytes, folder: Path, loading: Callable[[list[Path]], None]
     headers = _section("http_server_config.headers", server.get("headers", {}), _HEADERS, mistakes)
     users = _users(sections.get("basic_auth_users", {}), mistakes)
     if mistakes:
-        raise SettingsError(mistakes)
+        raise _refusal(mistakes)
     return WebConfig(tls_config, tls, headers, users)
 
 
@@ -66,7 +67,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for number, key in enumerate(keys):
         if key in keys[:number]:
             place = node.value[number][0].start_mark
-            raise yaml.MarkedYAMLError(problem=f"the key {_name(key)} a second time", problem_mark=place)
+            raise yaml.MarkedYAMLError(problem=f"the key {shown(key)} a second time", problem_mark=place)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -81,7 +82,7 @@ def _yaml(text: str | bytes) -> object:
         place = problem.problem_mark
         where = f" at line {place.line + 1}, column {place.column + 1}" if place is not None else ""
         expected = "no such thing" if problem.problem and "a second time" in problem.problem else "YAML"
-        raise SettingsError([f"expected {expected}{where}, got {problem.problem}"]) from None
+        raise _refusal([f"expected {expected}{where}, got {problem.problem}"]) from None
     except (yaml.YAMLError, RecursionError, ValueError, TypeError):
         raise SettingsError(["expected YAML in UTF-8"]) from None
 
@@ -100,7 +101,7 @@ def _section(name: str, data: object, keys: Mapping[str, Parser], mistakes: list
     values = {}
     for key, value in data.items():
         if key not in keys:
-            mistakes.append(f"{where}expected any of {', '.join(keys)}, got the key {_name(key)}")
+            mistakes.append(f"{where}expected any of {', '.join(keys)}, got the key {shown(key)}")
         elif value is not None and value != "":
             try:
                 values[key] = keys[key](value)
@@ -111,9 +112,9 @@ def _section(name: str, data: object, keys: Mapping[str, Parser], mistakes: list
     return values
 
 
-def _name(key: object) -> str:
-    # Where name and hash were swapped, the hash is the name.
-    return "(a hash)" if isinstance(key, str) and key.startswith("$2") else shown(key)
+def _refusal(mistakes: list[str]) -> SettingsError:
+    # A hash may stand anywhere by mistake: in another section, in a list, or as the name where the name is the hash.
+    return SettingsError([_ANY_HASH.sub("(a hash)", line) for line in mistakes])
 
 
 def _as_is(value: object) -> object:
@@ -238,9 +239,9 @@ def _users(data: object, mistakes: list[str]) -> dict[str, bytes]:
     users = {}
     for name, password in data.items():
         if not isinstance(name, str) or not name or ":" in name:
-            mistakes.append(f"basic_auth_users: expected a name that is text without a colon, got {_name(name)}")
+            mistakes.append(f"basic_auth_users: expected a name that is text without a colon, got {shown(name)}")
         elif not isinstance(password, str) or not _HASH.fullmatch(password):
-            mistakes.append(f"basic_auth_users.{_name(name)}: expected a bcrypt hash, such as htpasswd -nBC 10 writes")
+            mistakes.append(f"basic_auth_users.{shown(name)}: expected a bcrypt hash, such as htpasswd -nBC 10 writes")
         else:
             users[name] = password.encode()
     return users

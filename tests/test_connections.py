@@ -146,6 +146,19 @@ def test_what_is_not_http_is_refused_and_not_shown_at_length(
     assert len(caplog.records) == 1
 
 
+def test_a_body_of_broken_chunks_is_refused_once(
+    start: Callable[..., Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start(HttpLimits())
+    head = b"POST /api/stats HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for media_type in (b"application/json", b"text/xml"):
+        for said in ((head % media_type + b"zz\r\n",), (head % media_type, b"2\r\n{}\r\n", b"zz\r\n")):
+            with closing(connect(server, *said)) as broken:
+                assert read_to_the_end(broken).startswith(b"HTTP/1.1 4")
+    assert refused(server).keys() == {"malformed"}
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 def test_the_idle_make_room_and_a_scrape_always_gets_in(start: Callable[..., Server]) -> None:
     server = start(HttpLimits(connections=8, subscribers=4))
     with ExitStack() as clients:

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from benchmarks import soak_garbage
+from benchmarks.soak import Findings
+from benchmarks.soak_garbage import REQUESTS
+from benchmarks.soak_load import ROUND, Fleet
+from exporter import SharedStats
+from exporter.server import serve
+from tests.clock import FakeClock
+
+MB = 1e6
+
+
+def findings(
+    *,
+    up: Mapping[float, float] | None = None,
+    memory: Mapping[float, float] | None = None,
+    load: Mapping[str, float] | None = None,
+    errors: tuple[str, ...] = (),
+) -> Findings:
+    return Findings(
+        up=list((up or {5.0 * number: 1 for number in range(10)}).items()),
+        scrapes=[number / 100 for number in range(200)],
+        memory=list((memory or {5.0 * number: 100 * MB for number in range(10)}).items()),
+        load=load or {"pushes": 10, "push p99": 0.5, "garbage 400": 7, "sse clients": 3, "socketio let go": 2},
+        errors=errors,
+    )
+
+
+def test_a_soak_in_which_all_is_well_misses_nothing() -> None:
+    assert list(findings().missed(most_growth=0)) == []
+    assert findings().slowest == 1.98
+
+
+def test_growth_is_the_slope_of_memory() -> None:
+    steady = findings(memory={seconds: 100 * MB + seconds * MB / 3600 * 12 for seconds in range(0, 600, 5)})
+    slope, error = steady.growth
+    assert slope == pytest.approx(12)
+    assert error == pytest.approx(0, abs=1e-6)
+    assert list(steady.missed(most_growth=12.1)) == []
+    assert list(steady.missed(most_growth=11)) == ["memory grows by 12.0 MB an hour, allowed are 11"]
+    # The textbook's example: points 1, 2, 2 at 0, 1, 2 have the slope a half, and its error is the root of a twelfth.
+    slope, error = findings(memory={0: 1 * MB, 1: 2 * MB, 2: 2 * MB}).growth
+    assert slope / 3600 == pytest.approx(0.5)
+    assert error / 3600 == pytest.approx((1 / 12) ** 0.5)
+
+
+def test_every_goal_that_is_missed_is_told() -> None:
+    found = findings(
+        up={0: 1, 5: 0, 10: 1, 20: 1},
+        load={
+            "garbage 500": 1,
+            "garbage 500 to TLS": 1,
+            "push 503": 2,
+            "push ConnectionError": 3,
+            "push p99": 9,
+            "sse lost": 4,
+        },
+        errors=("first", "second"),
+    )
+    assert list(found.missed(most_growth=0)) == [
+        "1 scrapes failed",
+        "1 scrapes came late",
+        "2 errors in the log, the first of them:\nfirst",
+        "garbage 500: 1",
+        "garbage 500 to TLS: 1",
+        "push 503: 2",
+        "push ConnectionError: 3",
+        "sse lost: 4",
+    ]
+
+
+def test_a_fleet_keeps_its_size_while_streamers_come_and_go() -> None:
+    clock = FakeClock()
+    store = SharedStats.create(clock=clock, stale_after=60)
+    fleet = Fleet(500, random.Random(1))
+    for second in range(30 * ROUND):
+        batch = fleet.batch(second)
+        assert store.apply(batch)[1] == 0
+        clock.pass_by(1)
+    assert fleet.seen == 500 + 30 * ROUND
+    # The fleet, and of those who fell silent, five a round, the ones that have not expired yet.
+    assert 500 <= len(store.viewer_counts) <= 500 + 60
+    assert store.own_numbers()["streamers_expired"] > 50
+
+
+def test_no_garbage_changes_anything_or_is_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soak_garbage, "_ANSWER_SECONDS", 3.0)
+    store = SharedStats.create()
+
+    async def send_all(port: int) -> list[str]:
+        async def one(data: bytes) -> str:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                return await soak_garbage.send(reader, writer, data, "whole")
+            except ConnectionError:
+                return "closed"
+            finally:
+                writer.transport.abort()
+
+        return await asyncio.gather(*(one(data) for data in REQUESTS.values()))
+
+    with serve(0, stats=store, registry=CollectorRegistry()) as server:
+        answers = dict(zip(REQUESTS, asyncio.run(send_all(server.port)), strict=True))
+    assert len(answers) > 40
+    assert not [name for name, answer in answers.items() if answer.startswith("5")]
+    assert answers["body that is no JSON"] == "400"
+    assert answers["body of the wrong shape"] == "422"
+    assert store.version == 0
