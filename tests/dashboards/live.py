@@ -54,7 +54,10 @@ def live(program: Path, folder: Path) -> Iterator[Live]:
     truth = Truth(store, time.time)
     rules = folder / "rules.yml"
     rules.write_text(_faster((ROOT / "alerts/rules.yml").read_text(encoding="utf-8")), encoding="utf-8")
-    with serve(0, stats=store) as server:
+    # Without TLS, so that of the families an exporter can have, those about a certificate alone are missing.
+    web_config = folder / "web.yml"
+    web_config.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n", encoding="utf-8")
+    with serve(0, stats=store, storage=folder / "storage", web_config=web_config) as server:
         configuration = scrape_config(server.url.removeprefix("http://"), interval=f"{SCRAPE}s")
         configuration += f"rule_files: ['{rules}']\n"
         with running_prometheus(program, folder, configuration) as prometheus:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.integration
 # What has nothing to show after this minute, and why that is right.
 EMPTY = {
     "Collector failures/": "no collector failed, and none is known before its first failure",
+    "Certificate's time left/A": "the exporter is scraped without TLS",
     "Around each trigger": "a trigger seldom stays its type's newest for 30 s at this pace; see test_tables.py",
 }
 # The same of a streamer whose clipper reports viewers and nothing else.
