@@ -38,13 +38,16 @@ def test_the_hosts_registry_is_left_as_it_was() -> None:
 
 
 def test_stopping_frees_the_port_and_ends_the_thread() -> None:
+    before = set(threading.enumerate())
     handle = serve(0, stats=SharedStats.create(), registry=CollectorRegistry())
+    started = set(threading.enumerate()) - before
     running = [handle.running]
     for _ in range(2):
         handle.stop()
         running.append(handle.running)
     assert running == [True, False, False]
-    assert not any(thread.name == "clipper-exporter" for thread in threading.enumerate())
+    assert "clipper-exporter" in {thread.name for thread in started}
+    assert not any(thread.is_alive() for thread in started)
     with serve(handle.port, stats=SharedStats.create()) as again:
         assert again.port == handle.port
 
