@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 Encoder = Callable[[Collector], bytes]
 
-_GATHERED: Final = 4 * 1024 * 1024  # bytes compressed at once
+_GATHERED: Final = 1024 * 1024  # bytes compressed at once: joined, they still fit a cache
 _END: Final = b"# EOF\n"  # of an OpenMetrics exposition, and only there
 
 
