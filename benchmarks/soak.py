@@ -28,6 +28,13 @@ from tooling.processes import Process, Server, free_port
 INTERVAL: Final = 5  # seconds between scrapes
 _MEMORY: Final = "process_resident_memory_bytes"
 _STALE_AFTER: Final = 60  # seconds after which a streamer that fell silent is dropped
+# As packaged. By default glibc keeps what large blocks leave behind, in the hope of using it again: freed memory that
+# looks like a leak, and takes half as much again. https://www.gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html
+ALLOCATOR: Final = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+}
 _ROOT: Final = Path(__file__).parents[1]
 _MB: Final = 1e6
 
@@ -118,7 +125,8 @@ def _soak(options: argparse.Namespace) -> Findings:
         folder = Path(name)
         command = [sys.executable, "-m", "exporter", "serve", f"--web.listen-address=127.0.0.1:{port}"]
         command.append(f"--stats.stale-after={_STALE_AFTER}s")
-        exporter = Server("the exporter", command, f"http://127.0.0.1:{port}/-/ready", {"PYTHONPATH": str(_ROOT)})
+        environment = {"PYTHONPATH": str(_ROOT), **ALLOCATOR}
+        exporter = Server("the exporter", command, f"http://127.0.0.1:{port}/-/ready", environment)
         scraping = scrape_config(f"127.0.0.1:{port}", interval=f"{INTERVAL}s")
         with (
             Process(exporter, folder / "exporter.log") as process,

@@ -8,12 +8,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from benchmarks import soak_garbage
-from benchmarks.soak import Findings
+from benchmarks.soak import ALLOCATOR, Findings
 from benchmarks.soak_garbage import REQUESTS
 from benchmarks.soak_load import ROUND, Fleet
 from exporter import SharedStats
 from exporter.server import serve
 from tests.clock import FakeClock
+from tooling.checkout import ROOT
 
 MB = 1e6
 
@@ -114,3 +115,9 @@ def test_no_garbage_changes_anything_or_is_an_internal_error(monkeypatch: pytest
     assert answers["body that is no JSON"] == "400"
     assert answers["body of the wrong shape"] == "422"
     assert store.version == 0
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "packaging/systemd/clipper-exporter.service"])
+def test_a_soak_runs_with_the_allocator_that_is_packaged(file: str) -> None:
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert " ".join(f"{name}={value}" for name, value in ALLOCATOR.items()) in text
