@@ -112,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--sse", type=int, default=200, metavar="N", help="clients of the event stream (default: %(default)s)")
     add("--socketio", type=int, default=50, metavar="N", help="clients of Socket.IO (default: %(default)s)")
     add("--garbage", type=int, default=8, metavar="N", help="garbage requests at once (default: %(default)s)")
-    add("--growth", type=float, default=30, metavar="MB", help="memory that may be lost an hour (default: %(default)s)")
+    # The heap settles for ten minutes, so that a short soak only tells a leak of some size. A long one tells more:
+    # --minutes 60 --warm-up 20 --growth 20.
+    add("--growth", type=float, default=150, metavar="MB", help="growth allowed an hour (default: %(default)s)")
     add("--seed", type=int, default=1, metavar="N", help="of everything that is left to chance (default: %(default)s)")
     return parser
 
