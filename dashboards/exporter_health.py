@@ -7,7 +7,7 @@ from typing import Any, Final
 from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.models import common
 
-from dashboards import exporter_storage, exporter_web, frame, queries
+from dashboards import exporter_process, exporter_storage, exporter_web, frame, queries
 from dashboards.frame import Place, Row
 from dashboards.overview import exporters_up, threshold_line
 from dashboards.panels import (
@@ -28,7 +28,6 @@ from dashboards.queries import SELECTOR, counted_per_step, or_zero, select
 from exporter import metrics
 
 _NO_EXPORTER: Final = "No exporter was scraped in the time range."
-_NO_PROCESS: Final = "Not reported: prometheus_client knows a process only on Linux."
 _INSTANCE: Final = "{{instance}}"
 
 
@@ -78,7 +77,14 @@ def dashboard() -> dict[str, Any]:
                 ],
             ),
             Row(8, [Place(12, exporter_storage.commits()), Place(12, exporter_storage.size())]),
-            Row(8, [Place(8, memory()), Place(8, cpu()), Place(8, time_since_start())]),
+            Row(
+                8,
+                [
+                    Place(8, exporter_process.memory()),
+                    Place(8, exporter_process.cpu()),
+                    Place(8, exporter_process.time_since_start()),
+                ],
+            ),
         ],
         [frame.job(), frame.instance()],
     )
@@ -248,25 +254,3 @@ def collector_failures() -> timeseries.Panel:
         f"{{{{{metrics.COLLECTOR}}}}}",
         no_value="No collector is known to have failed.",
     )
-
-
-def memory() -> timeseries.Panel:
-    description = "Resident memory. It should level off once all streamers are known."
-    panel = graph("Memory", description, unit="bytes", no_value=_NO_PROCESS)
-    return panel.with_target(query(f"process_resident_memory_bytes{{{SELECTOR}}}", _INSTANCE))
-
-
-def cpu() -> timeseries.Panel:
-    panel = graph("CPU", "Processor time used; 100 % is one core.", unit="percentunit", no_value=_NO_PROCESS)
-    used = f"rate(process_cpu_seconds_total{{{SELECTOR}}}[$__rate_interval])"
-    return panel.with_target(query(used, _INSTANCE)).decimals(1)
-
-
-def time_since_start() -> timeseries.Panel:
-    panel = graph(
-        "Time since start",
-        "How long each exporter has been running. A line that falls to 0 is a restart.",
-        unit="s",
-        no_value=_NO_PROCESS,
-    )
-    return panel.with_target(query(f"time() - process_start_time_seconds{{{SELECTOR}}}", _INSTANCE)).decimals(0)
