@@ -50,44 +50,20 @@ def dashboard() -> dict[str, Any]:
             ),
             Row(7, [Place(12, up()), Place(12, staleness())]),
             Row(8, [Place(12, accepted()), Place(12, rejected())]),
-            Row(8, [Place(8, scrape_duration()), Place(8, scrape_size()), Place(8, samples())]),
-            Row(8, [Place(8, streamers_held()), Place(8, streamers_expired()), Place(8, collector_failures())]),
-            Row(
-                8,
-                [
-                    Place(8, exporter_web.subscribers()),
-                    Place(8, exporter_web.dropped()),
-                    Place(8, exporter_web.connections()),
-                ],
-            ),
-            Row(
-                8,
-                [
-                    Place(8, exporter_web.refused()),
-                    Place(8, exporter_web.configuration()),
-                    Place(8, exporter_web.certificate()),
-                ],
-            ),
-            Row(
-                8,
-                [
-                    Place(8, exporter_storage.up()),
-                    Place(8, exporter_storage.lag()),
-                    Place(8, exporter_storage.errors()),
-                ],
-            ),
+            thirds(scrape_duration(), scrape_size(), samples()),
+            thirds(streamers_held(), streamers_expired(), collector_failures()),
+            thirds(exporter_web.subscribers(), exporter_web.dropped(), exporter_web.connections()),
+            thirds(exporter_web.refused(), exporter_web.configuration(), exporter_web.certificate()),
+            thirds(exporter_storage.up(), exporter_storage.lag(), exporter_storage.errors()),
             Row(8, [Place(12, exporter_storage.commits()), Place(12, exporter_storage.size())]),
-            Row(
-                8,
-                [
-                    Place(8, exporter_process.memory()),
-                    Place(8, exporter_process.cpu()),
-                    Place(8, exporter_process.time_since_start()),
-                ],
-            ),
+            thirds(exporter_process.memory(), exporter_process.cpu(), exporter_process.time_since_start()),
         ],
         [frame.job(), frame.instance()],
     )
+
+
+def thirds(*panels: timeseries.Panel | statetimeline.Panel) -> Row:
+    return Row(8, [Place(8, panel) for panel in panels])
 
 
 # -- numbers
