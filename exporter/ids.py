@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final
@@ -17,7 +18,8 @@ class KnownIds:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._ids: dict[EventId, None] = {}
+        # Whose oldest is at hand: a plain dict steps over all the places of those removed to find it.
+        self._ids: OrderedDict[EventId, None] = OrderedDict()
         self.total = 0
 
     def __contains__(self, event: EventId) -> bool:
@@ -29,7 +31,7 @@ class KnownIds:
         self._ids.update(dict.fromkeys(events))
         self.total += len(self._ids) - known
         while len(self._ids) > self._capacity:
-            del self._ids[next(iter(self._ids))]
+            self._ids.popitem(last=False)
 
     def since(self, total: int) -> list[EventId]:
         """The ids added since there were ``total``, oldest first, but for those forgotten."""
@@ -38,6 +40,6 @@ class KnownIds:
     def restore(self, events: Iterable[EventId], total: int) -> None:
         """Remember the ids of an earlier store, ``total`` of them ever, as older than those known."""
         newer = list(self._ids)
-        self._ids = dict.fromkeys(events)
+        self._ids = OrderedDict.fromkeys(events)
         self.total = total
         self.add(newer)
