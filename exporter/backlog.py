@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.outbox import REFUSED, Item, Outbox
-from exporter.stats import SharedStats
+from exporter.store import Store
 
 _GAUGES: Final = ("viewer_counts", "chat_velocities", "recording_status")
 _EVENTS: Final = 1000  # in one load: with usual details about a twentieth of what an exporter takes at once
@@ -26,7 +26,7 @@ class Load:
 class Backlog:
     """The undelivered of ``store``, whose event log ``outbox`` is and whose ``lock`` guards both."""
 
-    def __init__(self, store: SharedStats, outbox: Outbox, lock: AbstractContextManager[object]) -> None:
+    def __init__(self, store: Store, outbox: Outbox, lock: AbstractContextManager[object]) -> None:
         self._store = store
         self._outbox = outbox
         self._lock = lock

@@ -19,12 +19,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from exporter import __version__
-from exporter.metrics import FAMILIES, Family
+from exporter.metrics import FAMILIES, OWN_FAMILIES, STORE_FAMILIES, Family
 from exporter.rows import RowCopy
-from exporter.stats import SharedStats
+from exporter.store import Store
 
 OwnNumbers = Callable[[], Mapping[str, Any]]
 """Gives the exporter's own numbers, by the ``field`` of the families that show them."""
+Sample = tuple[tuple[str, ...], float]
+"""The values of a sample's labels, and its own."""
 
 _KINDS: Final[dict[str, type[GaugeMetricFamily | CounterMetricFamily]]] = {
     "gauge": GaugeMetricFamily,
@@ -40,7 +42,7 @@ class ClipperCollector(Collector):
     a family that no source knows has no sample.
     """
 
-    def __init__(self, store: SharedStats, *own_numbers: OwnNumbers) -> None:
+    def __init__(self, store: Store, *own_numbers: OwnNumbers) -> None:
         self.store = store
         self._own_numbers = (store.own_numbers, *own_numbers)
 
@@ -51,12 +53,8 @@ class ClipperCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """The families with their samples; the store is copied first and never locked while they are built."""
         rows = self.store.rows()
-        for family in FAMILIES:
-            if family.source == "store":
-                metric = empty(family)
-                for values, value in _store_samples(family, rows):
-                    metric.add_metric(values, value)
-                yield metric
+        for family in STORE_FAMILIES:
+            yield _filled(family, _store_samples(family, rows))
         yield from self.collect_own()
 
     def collect_own(self) -> Iterator[Metric]:
@@ -64,12 +62,8 @@ class ClipperCollector(Collector):
         own: dict[str, Any] = dict(_BUILD)
         for numbers in self._own_numbers:
             own.update(numbers())
-        for family in FAMILIES:
-            if family.source == "self":
-                metric = empty(family)
-                for values, value in _own_samples(family, own):
-                    metric.add_metric(values, value)
-                yield metric
+        for family in OWN_FAMILIES:
+            yield _filled(family, _own_samples(family, own))
 
 
 def empty(family: Family) -> GaugeMetricFamily | CounterMetricFamily:
@@ -77,7 +71,14 @@ def empty(family: Family) -> GaugeMetricFamily | CounterMetricFamily:
     return _KINDS[family.type](family.name, family.help, labels=family.labels)
 
 
-def _store_samples(family: Family, rows: Iterable[RowCopy]) -> Iterator[tuple[tuple[str, ...], float]]:
+def _filled(family: Family, samples: Iterable[Sample]) -> Metric:
+    metric = empty(family)
+    for labels, value in samples:
+        metric.add_metric(labels, value)
+    return metric
+
+
+def _store_samples(family: Family, rows: Iterable[RowCopy]) -> Iterator[Sample]:
     by_streamer_alone = len(family.labels) == 1
     for row in rows:
         held = getattr(row, family.field)
@@ -88,7 +89,7 @@ def _store_samples(family: Family, rows: Iterable[RowCopy]) -> Iterator[tuple[tu
             yield (row.streamer,), int(held) if family.whole else held
 
 
-def _own_samples(family: Family, own: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], float]]:
+def _own_samples(family: Family, own: Mapping[str, Any]) -> Iterator[Sample]:
     held = own.get(family.field)
     if held is None:
         return

@@ -15,9 +15,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from exporter.collector import ClipperCollector, OwnNumbers, empty
-from exporter.lines import FAMILIES_HELD, StoreLines
+from exporter.lines import StoreLines
 from exporter.logs import RateLimited
-from exporter.stats import SharedStats
+from exporter.metrics import STORE_FAMILIES
+from exporter.store import Store
 
 try:
     from isal import isal_zlib as _zlib
@@ -64,7 +65,7 @@ class Exposition:
 
     def __init__(
         self,
-        store: SharedStats,
+        store: Store,
         registry: CollectorRegistry,
         *own_numbers: OwnNumbers,
         clock: Callable[[], float] = time.perf_counter,
@@ -77,7 +78,6 @@ class Exposition:
         self._duration: float | None = None
         self._size: int | None = None
         self._ours = ClipperCollector(store, self._numbers, *own_numbers)
-        self._own = _Own(self._ours)
         self._lines = StoreLines(store)
         if any(isinstance(other, ClipperCollector) and other.store is not store for other in _collectors(registry)):
             raise ValueError("registry: expected one without the clipper_* families of another store")
@@ -95,9 +95,16 @@ class Exposition:
         began = self._clock()
         encoder, content_type = _encoder(accept)
         others = _collectors(self._registry, names)
-        parts = [self._render(other, encoder, names) for other in others if not isinstance(other, ClipperCollector)]
-        parts += self._render_ours(encoder, names) if _keeps_names(content_type) else []
-        parts.append(self._render(self._own if _keeps_names(content_type) else self._ours, encoder, names))
+        parts = [
+            self._render(type(other).__name__, other.collect, encoder, names)
+            for other in others
+            if not isinstance(other, ClipperCollector)
+        ]
+        rest = self._ours.collect
+        if _keeps_names(content_type):
+            parts += self._render_kept(encoder, names)
+            rest = self._ours.collect_own
+        parts.append(self._render(type(self._ours).__name__, rest, encoder, names))
         if content_type.startswith("application/openmetrics-text"):
             parts = [part.removesuffix(_END) for part in parts] + [_END]
         size = sum(map(len, parts))
@@ -108,18 +115,19 @@ class Exposition:
             self._size = size
         return Scrape(body, content_type, gzipped)
 
-    def _render_ours(self, encoder: Encoder, names: Collection[str]) -> Iterator[bytes]:
-        for family, texts in zip(FAMILIES_HELD, self._lines.texts(), strict=True):
+    def _render_kept(self, encoder: Encoder, names: Collection[str]) -> Iterator[bytes]:
+        for family, texts in zip(STORE_FAMILIES, self._lines.texts(), strict=True):
             if not names or (family.name in names and any(texts)):
                 yield encoder(_Collected([empty(family)])).removesuffix(_END)
                 yield from texts
 
-    def _render(self, collector: Collector, encoder: Encoder, names: Collection[str]) -> bytes:
+    def _render(
+        self, name: str, collect: Callable[[], Iterable[Metric]], encoder: Encoder, names: Collection[str]
+    ) -> bytes:
         try:
-            metrics = list(collector.collect())
+            metrics = list(collect())
             return encoder(_Collected(_only(metrics, names) if names else metrics))
         except Exception as problem:  # noqa: BLE001 - whatever a foreign collector raises, the others still count
-            name = type(collector).__name__
             with self._lock:
                 self._failures[name] += 1
             self._log.warning(name, f"collector {name} left out of a scrape: {type(problem).__name__}: {problem}")
@@ -149,16 +157,6 @@ class _Collected(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._metrics
-
-
-class _Own(Collector):
-    """The part of our collector that is not kept rendered."""
-
-    def __init__(self, ours: ClipperCollector) -> None:
-        self._ours = ours
-
-    def collect(self) -> Iterable[Metric]:
-        return self._ours.collect_own()
 
 
 def _keeps_names(content_type: str) -> bool:

@@ -1,8 +1,8 @@
 """The store's families as text, rendered only where something changed.
 
 Every streamer's lines are kept, family by family, in chunks of streamers whose text is kept as well. A scrape renders
-the lines of the values that differ from those rendered last, joins the chunks that these are in, and then all chunks.
-What it gives is, byte for byte, what prometheus_client renders from the collector.
+the lines of the values that differ from those rendered last and joins the lines of the chunks that these are in. The
+texts of all chunks are, byte for byte, what prometheus_client renders from the collector.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ from typing import Any, Final
 
 from prometheus_client.utils import floatToGoString
 
-from exporter.metrics import FAMILIES, Family
+from exporter.metrics import STORE_FAMILIES, Family
 from exporter.rows import Row
-from exporter.stats import SharedStats
-
-FAMILIES_HELD: Final = tuple(family for family in FAMILIES if family.source == "store")
+from exporter.store import Store
 
 _CHUNK: Final = 1024  # streamers: joining the lines of one is little work, and there are few chunks
-_FIELDS: Final = tuple(family.field for family in FAMILIES_HELD)
+_FIELDS: Final = tuple(family.field for family in STORE_FAMILIES)
 _VERSIONS: Final = ("viewers_version", "velocity_version", "recording_version", "events_version")
 _VERSION: Final = len(_FIELDS)
 # One call into C, in which no other thread gets a turn: what it gives is of one moment.
@@ -71,7 +69,7 @@ def _renderer(family: Family) -> Render:
     return by_label
 
 
-_RENDERERS: Final = tuple(_renderer(family) for family in FAMILIES_HELD)
+_RENDERERS: Final = tuple(_renderer(family) for family in STORE_FAMILIES)
 
 
 class _Chunk:
@@ -82,9 +80,9 @@ class _Chunk:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.names: list[str] = []
-        self.values: list[list[Any]] = [[] for _ in FAMILIES_HELD]
-        self.lines: list[list[str]] = [[] for _ in FAMILIES_HELD]
-        self.texts = [b""] * len(FAMILIES_HELD)
+        self.values: list[list[Any]] = [[] for _ in STORE_FAMILIES]
+        self.lines: list[list[str]] = [[] for _ in STORE_FAMILIES]
+        self.texts = [b""] * len(STORE_FAMILIES)
 
     def append(self, row: Row) -> None:
         """Add a streamer, of whom nothing is rendered yet."""
@@ -104,7 +102,7 @@ class _Chunk:
 
     def render(self, places: Sequence[int], values: Iterable[tuple[Any, ...]]) -> None:
         """Render what differs in the new ``values`` of the streamers at ``places``."""
-        for family, new_values in zip(range(len(FAMILIES_HELD)), zip(*values, strict=True), strict=False):
+        for family, new_values in zip(range(len(STORE_FAMILIES)), zip(*values, strict=True), strict=False):
             render, known, lines = _RENDERERS[family], self.values[family], self.lines[family]
             changed = False
             if len(places) == len(known):  # all of them: what Python does in one go is many times faster
@@ -126,7 +124,7 @@ class _Chunk:
 class StoreLines:
     """The sample lines of every family that the store holds, kept up to date."""
 
-    def __init__(self, store: SharedStats) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
         self._chunks: list[_Chunk] = []
@@ -134,19 +132,19 @@ class StoreLines:
         self._version = 0
 
     def texts(self) -> list[list[bytes]]:
-        """For each family of :data:`FAMILIES_HELD` the pieces of its lines, as the store has them now."""
+        """The pieces of each family's lines, as the store has them now, in the order of the exposition."""
         with self._lock:
             version = self._store.version
             self._follow()
+            seen = self._version  # 0 once _follow has begun again: nothing is rendered then
             for chunk in self._chunks:
-                seen = self._version
                 places = [at for at, row in enumerate(chunk.rows) if row.version > seen]
                 if len(places) > len(chunk.rows) // 2:
                     places = list(range(len(chunk.rows)))
                 if places:
                     chunk.render(places, self._values([chunk.rows[at] for at in places]))
             self._version = version
-            return [[chunk.texts[family] for chunk in self._chunks] for family in range(len(FAMILIES_HELD))]
+            return [[chunk.texts[family] for chunk in self._chunks] for family in range(len(STORE_FAMILIES))]
 
     def _values(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
         """The values of rows, of none half an update. Without the lock, which busy writers seldom leave free."""

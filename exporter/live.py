@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from exporter.emit import on_emit
-from exporter.stats import SharedStats
+from exporter.store import Store
 
 INTERVAL: Final = 0.25  # seconds between pushes: four a second, which eyes take for live
 HEARTBEAT: Final = 15.0  # seconds; proxies cut connections that are silent for a minute, some sooner
@@ -58,7 +58,7 @@ class Hub:
     :meth:`numbers`, which any thread may call.
     """
 
-    def __init__(self, store: SharedStats, interval: float = INTERVAL, heartbeat: float = HEARTBEAT) -> None:
+    def __init__(self, store: Store, interval: float = INTERVAL, heartbeat: float = HEARTBEAT) -> None:
         self.store = store
         self.interval = interval
         self._heartbeat = heartbeat

@@ -257,3 +257,5 @@ FAMILIES: Final[tuple[Family, ...]] = (
     STORAGE_SIZE,
 )
 """Every family, in the order of the exposition."""
+STORE_FAMILIES: Final = tuple(family for family in FAMILIES if family.source == "store")
+OWN_FAMILIES: Final = tuple(family for family in FAMILIES if family.source == "self")

@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from exporter.batch import parse
 from exporter.errors import InvalidBatch, StorageError
-from exporter.stats import SharedStats
 from exporter.storage import Storage
+from exporter.store import Store
 from exporter.validation import Reason
 
 BODY_BYTES: Final = 4 * 1024 * 1024  # a batch of ten thousand streamers is a fourth of it
@@ -65,7 +65,7 @@ class Receiver:
     """Applies the bodies of ``POST /api/stats`` to a store; with a ``storage``, an answer means that it is on disk."""
 
     def __init__(
-        self, store: SharedStats, policy: PushPolicy, body_bytes: int = BODY_BYTES, storage: Storage | None = None
+        self, store: Store, policy: PushPolicy, body_bytes: int = BODY_BYTES, storage: Storage | None = None
     ) -> None:
         self._store = store
         self.policy = policy

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import logging
-import math
-import os
-import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import tzinfo
-from typing import Any, ClassVar, Final, TypedDict, TypeVar
+from typing import Any, ClassVar, Final
 
 from exporter import validation
-from exporter.applying import apply
-from exporter.batch import read
-from exporter.changes import Changes, EventLog
-from exporter.counted import Counted, restore, take
-from exporter.errors import InvalidBatch, InvalidUpdate
-from exporter.history import TriggerEntry, iso
+from exporter.changes import EventLog
+from exporter.errors import InvalidUpdate
+from exporter.history import TriggerEntry
 from exporter.logs import RateLimited
-from exporter.rows import Row, RowCopy, copies
-from exporter.state import State
-from exporter.validation import Limits, Reason
+from exporter.store import Stats, Store, reported
+from exporter.validation import Limits
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 TRIGGER_TYPES: Final = ("viewer_spike", "chat_velocity", "keyword", "emote_flood")
 STALE_AFTER: Final = 300.0
@@ -33,18 +24,7 @@ STALE_AFTER: Final = 300.0
 _BIG: Final = 1 << 53  # whole numbers below it are samples as they are: the hot path need not look further
 
 
-class Stats(TypedDict):
-    """What ``get_all_stats()`` returns and ``GET /api/stats`` answers; times are ISO 8601 with an offset."""
-
-    viewer_counts: dict[str, float]
-    chat_velocities: dict[str, float]
-    recording_status: dict[str, bool]
-    recent_triggers: list[TriggerEntry]
-    clips_today: dict[str, int]
-    last_updated: str
-
-
-class SharedStats:
+class SharedStats(Store):
     """The numbers of every streamer, shared by the threads that write them and those that read them.
 
     ``SharedStats()`` is always the one store of this process. That one never raises for a bad value, for it must not
@@ -88,36 +68,10 @@ class SharedStats:
         )
         return self
 
-    def _set_up(
-        self,
-        *,
-        limits: Limits,
-        trigger_types: Iterable[str],
-        stale_after: float,
-        time_zone: tzinfo | None,
-        clock: Callable[[], float],
-        strict: bool,
-        log: EventLog,
-    ) -> None:
-        # Not in __init__, which Python calls again at every SharedStats().
-        if not 0 <= stale_after < math.inf:
-            raise ValueError(f"stale_after: expected a finite number of seconds, 0 for never, got {stale_after!r}")
-        declared = [validation.name("trigger_types", each, limits) for each in trigger_types]
-        if len(declared) > limits.trigger_types:
-            raise InvalidUpdate("trigger_types", declared, f"at most {limits.trigger_types}", Reason.TRIGGER_TYPES)
-        self._state = State(declared, limits, stale_after, time_zone, clock(), log=log)
-        self._limits = limits
-        self._clock = clock
+    def _set_up(self, *, strict: bool, **options: Any) -> None:
+        self._open(**options)
         self._strict = strict
         self._log = RateLimited(logger)
-        # Reentrant, because a signal handler or a finalizer may report a number while its own thread is in here.
-        self._lock = threading.RLock()
-        # A clipper's chat reader comes by thousands of times a minute; this takes half as long as a with statement.
-        self._acquire, self._release = self._lock.acquire, self._lock.release
-        self.instance = os.urandom(8).hex()
-        """Differs for every store that starts empty: whoever pushes gauges must send them again when it changes."""
-        self._http_updates = self._http_changes = 0
-        self._rejected = {reason.value: 0 for reason in Reason}
 
     @staticmethod
     def share(store: SharedStats) -> SharedStats:
@@ -204,29 +158,6 @@ class SharedStats:
         with self._lock:
             self._state.reset(self._clock())
 
-    def apply(self, data: Any) -> tuple[int, int]:
-        """Apply the body of a ``POST /api/stats``, decoded from JSON, whole or not at all.
-
-        Returns how many updates were applied, and how many were left out because their ids are known. Raises
-        :class:`~exporter.errors.InvalidBatch`, strict or not, with every mistake.
-        """
-        try:
-            batch = read(data, self._limits, self._clock())
-            with self._lock:
-                before = self._state.asked
-                applied, duplicates = apply(self._state, batch, self._clock())
-                self._http_updates += applied
-                self._http_changes += self._state.asked - before
-        except InvalidBatch as problem:
-            self.reject(problem.reason)
-            raise
-        return applied, duplicates
-
-    def reject(self, reason: str) -> None:
-        """Count a refusal that was decided before the store was asked; ``reason`` is one of ``validation.Reason``."""
-        with self._lock:
-            self._rejected[reason] += 1
-
     # -- reading
 
     def get_clips_today(self, streamer: str) -> int:
@@ -239,37 +170,20 @@ class SharedStats:
         """Everything, as it is at one moment, as plain data that JSON can hold."""
         return self.snapshot()[1]
 
-    def snapshot(self) -> tuple[int, Stats]:
-        """Everything, as :meth:`get_all_stats` has it, with the version that it is of."""
-        with self._lock:
-            rows = self.rows()
-            version = self._state.version
-            recent = self._state.history.copy()
-            clips = self._state.clips_today.copy()
-            updated = self._state.last_updated
-        return version, {
-            "viewer_counts": {row.streamer: row.viewers for row in rows if row.viewers is not None},
-            "chat_velocities": {row.streamer: row.velocity for row in rows if row.velocity is not None},
-            "recording_status": {row.streamer: row.recording for row in rows if row.recording is not None},
-            "recent_triggers": [trigger.entry() for trigger in recent],
-            "clips_today": clips,
-            "last_updated": iso(updated),
-        }
-
     @property
     def viewer_counts(self) -> dict[str, float]:
         """Viewers by streamer, those that were reported."""
-        return {row.streamer: row.viewers for row in self.rows() if row.viewers is not None}
+        return reported(self.rows(), "viewers")
 
     @property
     def chat_velocities(self) -> dict[str, float]:
         """Chat messages per minute by streamer, those that were reported."""
-        return {row.streamer: row.velocity for row in self.rows() if row.velocity is not None}
+        return reported(self.rows(), "velocity")
 
     @property
     def recording_status(self) -> dict[str, bool]:
         """Recording flags by streamer, those that were reported."""
-        return {row.streamer: row.recording for row in self.rows() if row.recording is not None}
+        return reported(self.rows(), "recording")
 
     @property
     def recent_triggers(self) -> list[TriggerEntry]:
@@ -277,88 +191,6 @@ class SharedStats:
         with self._lock:
             recent = self._state.history.copy()
         return [trigger.entry() for trigger in recent]
-
-    @property
-    def limits(self) -> Limits:
-        """How much it takes in before it refuses."""
-        return self._limits
-
-    @property
-    def version(self) -> int:
-        """Rises with every change; a row carries the value that it had when the row last changed."""
-        with self._lock:
-            self._settle()
-            return self._state.version
-
-    def rows(self) -> list[RowCopy]:
-        """A copy of every streamer's numbers, all of one moment, in the order first seen."""
-        with self._lock:
-            self._settle()
-            return copies(self._state.rows.values())
-
-    def held(self, membership: int) -> tuple[int, list[Row]]:
-        """The rows held, in the order first seen, with a number that changes whenever they are others.
-
-        If that number is still ``membership``, no rows are returned. The rows are the store's own, to be read and
-        never changed; :class:`~exporter.rows.Row` says when one is half changed, and :meth:`locked` reads such a one.
-        """
-        with self._lock:
-            self._settle()
-            now = self._state.membership
-            return now, [] if now == membership else list(self._state.rows.values())
-
-    def locked(self, read: Callable[[Row], T], row: Row) -> T:
-        """What ``read`` gives for a row that nobody is changing; writers wait for it, so it must be quick."""
-        with self._lock:
-            return read(row)
-
-    def own_numbers(self) -> dict[str, Any]:
-        """The store's numbers about itself, by the ``field`` of the families that show them."""
-        with self._lock:
-            self._settle()
-            return {
-                "streamers": len(self._state.rows),
-                "streamers_limit": self._limits.streamers,
-                "streamers_expired": self._state.expired,
-                "updates": {"local": self._state.asked - self._http_changes, "http": self._http_updates},
-                "rejected": self._rejected.copy(),
-            }
-
-    def changes(self, since: int, upto: int | None = None) -> Changes | None:
-        """What changed after the version ``since``; ``None`` if that cannot be told any more, only the whole.
-
-        With ``upto``, which is not less than ``since``, the events are those up to that version, and what is returned
-        is of that version. Gauges have their newest values all the same: who goes on from there gets them again.
-        """
-        with self._lock:
-            self._settle()
-            return self._state.changes(since, upto)
-
-    def gauges(self, since: int) -> Changes:
-        """The gauges that changed after the version ``since``, and no events; all of them for 0."""
-        with self._lock:
-            self._settle()
-            return self._state.gauges(since)
-
-    def counted(self, since: int | None, ids_since: int) -> Counted:
-        """What was counted after the version ``since``, or all for ``None``, and the ids added to ``ids_since`` ids."""
-        with self._lock:
-            self._settle()
-            return take(self._state, since, ids_since)
-
-    def restore(self, earlier: Counted) -> None:
-        """Add what an earlier store had counted to what this one has: its counters go on."""
-        with self._lock:
-            restore(self._state, earlier, self._clock())
-
-    def on_next_change(self, wake: Callable[[], None]) -> None:
-        """Have ``wake`` called once, at the next change, by the thread that makes it: be quick, and do not raise."""
-        with self._lock:
-            self._state.waiting.append(wake)
-
-    def _settle(self) -> None:
-        """Let time do its work before a reader looks; with the lock held."""
-        self._state.settle(self._clock())
 
     def _refuse(self, problem: InvalidUpdate) -> None:
         self.reject(problem.reason)

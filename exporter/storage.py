@@ -14,7 +14,7 @@ from typing import Any, Final
 from exporter.database import LOCK_WAIT, Database
 from exporter.errors import StorageError
 from exporter.health import Health
-from exporter.stats import SharedStats
+from exporter.store import Store
 from exporter.troubles import Trouble
 
 GATHER: Final = 0.05  # seconds that changes are gathered for one commit, so that it is done within 0.1
@@ -34,7 +34,7 @@ class Storage:
 
     def __init__(
         self,
-        store: SharedStats,
+        store: Store,
         folder: str | os.PathLike[str],
         *,
         gather: float = GATHER,

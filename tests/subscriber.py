@@ -7,7 +7,7 @@ from typing import Any
 
 from exporter.history import RECENT_TRIGGERS
 from exporter.live import Push
-from exporter.stats import Stats
+from exporter.store import Stats
 
 GAUGES = ("viewer_counts", "chat_velocities", "recording_status")
 
