@@ -10,6 +10,7 @@ A clipper writes its numbers into :data:`shared_stats`; :func:`serve` lets Prome
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ __version__ = "0.1.0"
 
 from exporter.emit import emit_stats_update
 from exporter.errors import InvalidUpdate
-from exporter.settings import STRICT, URL, Settings
+from exporter.settings import URL, Settings, is_strict
 from exporter.stats import SharedStats
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def _share() -> SharedStats:
     settings, mistakes = Settings.read_what_is_right({}, os.environ)
     for mistake in mistakes:
         log.error("environment ignored, the default stands: %s", mistake)
-    strict = os.environ.get(STRICT, "0") not in {"", "0"}
+    strict = is_strict(os.environ)
     if os.environ.get(URL):
         # Only whoever pushes needs an HTTP client, which takes many times longer to import than the store.
         from exporter.remote import from_environment  # noqa: PLC0415
@@ -49,14 +50,11 @@ def _share() -> SharedStats:
 shared_stats = _share()
 
 
+# These take many times longer to import than the store, and not every importer serves or pushes.
+_LATE = {"RemoteStats": "exporter.remote", "serve": "exporter.server"}
+
+
 def __getattr__(name: str) -> Any:
-    # The web server takes many times longer to import than the store, and not every importer serves.
-    if name == "serve":
-        from exporter.server import serve  # noqa: PLC0415
-
-        return serve
-    if name == "RemoteStats":
-        from exporter.remote import RemoteStats  # noqa: PLC0415
-
-        return RemoteStats
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

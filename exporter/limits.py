@@ -7,11 +7,13 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from exporter.logs import RateLimited
 
 logger = logging.getLogger("exporter.http")
+
+BODY_BYTES: Final = 4 * 1024 * 1024  # a batch of ten thousand streamers is a fourth of it
 
 
 class Refused(StrEnum):

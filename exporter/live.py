@@ -1,7 +1,8 @@
 """Live push: one bounded fan-out of a store's changes to whoever listens.
 
 Nothing is queued for a subscriber. It has a version of the store that it knows, and when it can take more it gets what
-has changed since then, however much that is. So one that is slow, or dead, holds up nobody and costs no memory.
+has changed since then, however much that is. So one that is slow, or dead, holds up nobody, and no more memory than the
+one push that is on its way to it.
 """
 
 from __future__ import annotations

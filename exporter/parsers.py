@@ -56,7 +56,7 @@ def duration(text: str) -> float:
         return 0.0
     if not text or match is None:
         raise ValueError("a duration such as 90s, 5m or 1h30m, or 0")
-    return math.fsum(int(count or 0) * unit for count, unit in zip(match.groups(), _UNITS.values(), strict=True))
+    return math.fsum(int(many or 0) * unit for many, unit in zip(match.groups(), _UNITS.values(), strict=True))
 
 
 def positive(text: str) -> float:
@@ -69,10 +69,10 @@ def positive(text: str) -> float:
 
 def origins(text: str) -> tuple[str, ...]:
     """Origins of the web, or ``*``, separated by commas."""
-    origins = tuple(origin.strip() for origin in text.split(",")) if text.strip() else ()
-    if origins != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in origins):
+    found = _listed(text)
+    if found != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in found):
         raise ValueError("origins such as https://grafana.example:3000, separated by commas, or * for all")
-    return origins
+    return found
 
 
 def count(text: str) -> int:
@@ -98,10 +98,14 @@ def factor(text: str) -> float:
 
 def names(text: str) -> tuple[str, ...]:
     """Names separated by commas."""
-    names = tuple(name.strip() for name in text.split(",")) if text.strip() else ()
-    if not all(names) or len(set(names)) != len(names) or "\N{REPLACEMENT CHARACTER}" in _utf8(text):
+    found = _listed(text)
+    if not all(found) or len(set(found)) != len(found) or "\N{REPLACEMENT CHARACTER}" in _utf8(text):
         raise ValueError("names separated by commas, none empty, none twice, in UTF-8")
-    return names
+    return found
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",")) if text.strip() else ()
 
 
 def _utf8(text: str) -> str:

@@ -13,11 +13,11 @@ from starlette.requests import ClientDisconnect, Request
 
 from exporter.batch import parse
 from exporter.errors import InvalidBatch, StorageError
+from exporter.limits import BODY_BYTES
 from exporter.storage import Storage
 from exporter.store import Store
 from exporter.validation import Reason
 
-BODY_BYTES: Final = 4 * 1024 * 1024  # a batch of ten thousand streamers is a fourth of it
 BODY_SECONDS: Final = 10.0  # that a body may take to arrive
 COMMIT_SECONDS: Final = 5.0  # that a commit may take
 _COUNTED: Final = ("triggers", "clips", "cleared")  # what outlives a restart: gauges do not

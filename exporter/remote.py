@@ -17,20 +17,19 @@ from contextlib import suppress
 from datetime import tzinfo
 from typing import Any, Final, Self
 
+from exporter import settings
 from exporter.backlog import Backlog
 from exporter.emit import on_emit
 from exporter.logs import RateLimited
 from exporter.outbox import QUEUE_FULL, Outbox
 from exporter.sender import Sender
-from exporter.settings import ENVIRONMENT_PREFIX, STRICT, TOKEN, TOKEN_FILE, URL, read_token
-from exporter.settings import options as settings_options
 from exporter.stats import TRIGGER_TYPES, SharedStats
 from exporter.transport import HttpTransport, Transport
 from exporter.validation import Limits
 
 logger = logging.getLogger(__name__)
 
-_STALE_AFTER: Final = settings_options()["stale_after"].variable
+_STALE_AFTER: Final = settings.options()["stale_after"].variable
 _AFTER_A_FAULT: Final = 60.0  # seconds after which a thread that failed for a reason nobody thought of tries again
 
 
@@ -94,7 +93,7 @@ class RemoteStats(SharedStats):
             "stale_after": stale_after,
             "time_zone": time_zone,
             "clock": clock,
-            "strict": os.environ.get(STRICT, "0") not in {"", "0"} if strict is None else strict,
+            "strict": settings.is_strict(os.environ) if strict is None else strict,
         }
         self._transport = transport
         self._address: dict[str, Any] = {"url": url, "token": token, "timeout": timeout}
@@ -221,12 +220,14 @@ def from_environment(environ: Mapping[str, str], **options: Any) -> RemoteStats:
     if _STALE_AFTER not in environ:
         # Unless it is said how long silence may last, the end of this process is what ends a stream.
         options["stale_after"] = 0.0
-    token = environ.get(TOKEN) or read_token(TOKEN_FILE, environ.get(TOKEN_FILE, ""))
+    token = environ.get(settings.TOKEN) or settings.read_token(
+        settings.TOKEN_FILE, environ.get(settings.TOKEN_FILE, "")
+    )
     try:
-        return RemoteStats(environ[URL], token, **options)
+        return RemoteStats(environ[settings.URL], token, **options)
     except ValueError as problem:
         field, _, message = str(problem).partition(":")
-        raise ValueError(f"{ENVIRONMENT_PREFIX}{field.upper()}:{message}") from None
+        raise ValueError(f"{settings.ENVIRONMENT_PREFIX}{field.upper()}:{message}") from None
 
 
 _remotes: weakref.WeakSet[RemoteStats] = weakref.WeakSet()

@@ -21,12 +21,12 @@ from starlette.types import ASGIApp
 from exporter.connections import Connection
 from exporter.door import Door
 from exporter.errors import ListenError
-from exporter.limits import HttpLimits, Refusals
+from exporter.limits import BODY_BYTES, HttpLimits, Refusals
 from exporter.live import Hub
 from exporter.middleware import guard
 from exporter.parsers import Address
 from exporter.places import Places
-from exporter.push import BODY_BYTES, PushPolicy, Receiver
+from exporter.push import PushPolicy, Receiver
 from exporter.stats import SharedStats
 from exporter.storage import Storage
 from exporter.web import create_app
@@ -194,11 +194,7 @@ def serve(
             links=links,
             places=Places(limits, refusals),
             origins=cors_origins,
-            own_numbers=[
-                refusals.numbers,
-                door.numbers,
-                *(each.numbers for each in (web_file, kept) if each is not None),
-            ],
+            own_numbers=[refusals.numbers, door.numbers, *([] if web_file is None else [web_file.numbers])],
         )
         guarded = guard(
             app,

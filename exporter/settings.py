@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter import logs
 from exporter.errors import SettingsError
-from exporter.limits import HttpLimits
+from exporter.limits import BODY_BYTES, HttpLimits
 from exporter.parsers import (
     Address,
     address,
@@ -61,8 +61,11 @@ class Option:
         return ENVIRONMENT_PREFIX + self.flag.removeprefix("--").upper().replace(".", "_").replace("-", "_")
 
 
-def _setting(option: Option) -> Any:
-    return dataclasses.field(default=option.parse(option.default), metadata={"option": option})
+def _setting(
+    flag: str, default: str, metavar: str, help_text: str, parse: Callable[[str], Any], *, demo_only: bool = False
+) -> Any:
+    option = Option(flag, default, metavar, help_text, parse, demo_only)
+    return dataclasses.field(default=parse(default), metadata={"option": option})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,152 +73,118 @@ class Settings:
     """Everything that can be chosen, valid as a whole."""
 
     listen_address: Address = _setting(
-        Option(
-            "--web.listen-address",
-            "127.0.0.1:9309",
-            "HOST:PORT",
-            "Where to listen; port 0 takes a free one.",
-            address,
-        )
+        "--web.listen-address",
+        "127.0.0.1:9309",
+        "HOST:PORT",
+        "Where to listen; port 0 takes a free one.",
+        address,
     )
-    telemetry_path: str = _setting(
-        Option("--web.telemetry-path", "/metrics", "PATH", "Where Prometheus scrapes.", path)
-    )
+    telemetry_path: str = _setting("--web.telemetry-path", "/metrics", "PATH", "Where Prometheus scrapes.", path)
     web_config_file: str = _setting(
-        Option(
-            "--web.config.file",
-            "",
-            "FILE",
-            "File that turns on TLS and passwords, in the format of Prometheus's own exporters.",
-            str,
-        )
+        "--web.config.file",
+        "",
+        "FILE",
+        "File that turns on TLS and passwords, in the format of Prometheus's own exporters.",
+        str,
     )
     cors_origins: tuple[str, ...] = _setting(
-        Option(
-            "--web.cors-origin",
-            "",
-            "ORIGINS",
-            "Origins, separated by commas, whose pages may read the numbers; * for all.",
-            origins,
-        )
+        "--web.cors-origin",
+        "",
+        "ORIGINS",
+        "Origins, separated by commas, whose pages may read the numbers; * for all.",
+        origins,
     )
     trigger_types: tuple[str, ...] = _setting(
-        Option(
-            "--stats.trigger-types",
-            ",".join(TRIGGER_TYPES),
-            "NAMES",
-            "Trigger types whose counters start at 0, so that increase() sees the first event.",
-            names,
-        )
+        "--stats.trigger-types",
+        ",".join(TRIGGER_TYPES),
+        "NAMES",
+        "Trigger types whose counters start at 0, so that increase() sees the first event.",
+        names,
     )
     stale_after: float = _setting(
-        Option(
-            "--stats.stale-after",
-            "5m",
-            "DURATION",
-            "Drop a streamer that nothing has updated for this long; 0 for never.",
-            duration,
-        )
+        "--stats.stale-after",
+        "5m",
+        "DURATION",
+        "Drop a streamer that nothing has updated for this long; 0 for never.",
+        duration,
     )
     time_zone: tzinfo | None = _setting(
-        Option("--stats.time-zone", "local", "ZONE", "Whose midnight sets the clips of today to 0.", zone)
+        "--stats.time-zone", "local", "ZONE", "Whose midnight sets the clips of today to 0.", zone
     )
-    max_streamers: int = _setting(
-        Option("--limit.streamers", str(_LIMITS.streamers), "N", "Streamers held at once.", count)
-    )
+    max_streamers: int = _setting("--limit.streamers", str(_LIMITS.streamers), "N", "Streamers held at once.", count)
     max_trigger_types: int = _setting(
-        Option("--limit.trigger-types", str(_LIMITS.trigger_types), "N", "Trigger types known at once.", count)
+        "--limit.trigger-types", str(_LIMITS.trigger_types), "N", "Trigger types known at once.", count
     )
     max_name_length: int = _setting(
-        Option(
-            "--limit.name-length",
-            str(_LIMITS.name_length),
-            "N",
-            "Characters in a streamer's or type's name.",
-            count,
-        )
+        "--limit.name-length",
+        str(_LIMITS.name_length),
+        "N",
+        "Characters in a streamer's or type's name.",
+        count,
     )
     max_details_bytes: int = _setting(
-        Option(
-            "--limit.details-bytes",
-            str(_LIMITS.details_bytes),
-            "N",
-            "Size of a trigger's details as JSON.",
-            count,
-        )
+        "--limit.details-bytes",
+        str(_LIMITS.details_bytes),
+        "N",
+        "Size of a trigger's details as JSON.",
+        count,
     )
     push_token_file: str = _setting(
-        Option(
-            "--push.token-file",
-            "",
-            "FILE",
-            "File with the token that whoever pushes must give; without one only this machine may push.",
-            str,
-        )
+        "--push.token-file",
+        "",
+        "FILE",
+        "File with the token that whoever pushes must give; without one only this machine may push.",
+        str,
     )
-    max_body_bytes: int = _setting(
-        Option("--limit.body-bytes", str(4 * 1024 * 1024), "N", "Size of the body of one push.", count)
-    )
+    max_body_bytes: int = _setting("--limit.body-bytes", str(BODY_BYTES), "N", "Size of the body of one push.", count)
     max_header_bytes: int = _setting(
-        Option("--limit.header-bytes", str(_HTTP.header_bytes), "N", "Size of a request's line and headers.", count)
+        "--limit.header-bytes", str(_HTTP.header_bytes), "N", "Size of a request's line and headers.", count
     )
     header_seconds: float = _setting(
-        Option(
-            "--limit.header-time",
-            f"{_HTTP.header_seconds:.0f}s",
-            "DURATION",
-            "Time in which a request's line and headers, and a TLS handshake, must arrive.",
-            positive,
-        )
+        "--limit.header-time",
+        f"{_HTTP.header_seconds:.0f}s",
+        "DURATION",
+        "Time in which a request's line and headers, and a TLS handshake, must arrive.",
+        positive,
     )
     max_connections: int = _setting(
-        Option(
-            "--limit.connections",
-            str(_HTTP.connections),
-            "N",
-            "Connections open at once; above, idle ones make room for new ones.",
-            count,
-        )
+        "--limit.connections",
+        str(_HTTP.connections),
+        "N",
+        "Connections open at once; above, idle ones make room for new ones.",
+        count,
     )
     max_subscribers: int = _setting(
-        Option(
-            "--limit.subscribers",
-            str(_HTTP.subscribers),
-            "N",
-            "Clients that live updates are pushed to at once; fewer than connections, so that scrapes get in.",
-            count,
-        )
+        "--limit.subscribers",
+        str(_HTTP.subscribers),
+        "N",
+        "Clients that live updates are pushed to at once; fewer than connections, so that scrapes get in.",
+        count,
     )
     storage_path: str = _setting(
-        Option(
-            "--storage.path",
-            "",
-            "FOLDER",
-            "Folder in which counters outlive restarts and crashes; without one they begin at 0 again.",
-            str,
-        )
+        "--storage.path",
+        "",
+        "FOLDER",
+        "Folder in which counters outlive restarts and crashes; without one they begin at 0 again.",
+        str,
     )
-    prometheus_url: str = _setting(
-        Option("--web.prometheus-url", "", "URL", "Where the page's link to Prometheus leads.", url)
-    )
-    grafana_url: str = _setting(Option("--web.grafana-url", "", "URL", "Where the page's link to Grafana leads.", url))
+    prometheus_url: str = _setting("--web.prometheus-url", "", "URL", "Where the page's link to Prometheus leads.", url)
+    grafana_url: str = _setting("--web.grafana-url", "", "URL", "Where the page's link to Grafana leads.", url)
     log_level: str = _setting(
-        Option(
-            "--log.level",
-            "info",
-            "LEVEL",
-            f"Lowest level to log: {', '.join(logs.LEVELS)}.",
-            one_of(*logs.LEVELS),
-        )
+        "--log.level",
+        "info",
+        "LEVEL",
+        f"Lowest level to log: {', '.join(logs.LEVELS)}.",
+        one_of(*logs.LEVELS),
     )
     log_format: str = _setting(
-        Option("--log.format", "logfmt", "FORMAT", f"One of {', '.join(logs.FORMATS)}.", one_of(*logs.FORMATS))
+        "--log.format", "logfmt", "FORMAT", f"One of {', '.join(logs.FORMATS)}.", one_of(*logs.FORMATS)
     )
     demo_seed: int = _setting(
-        Option("--demo.seed", "4", "N", "The same seed plays the same simulated streams.", whole, demo_only=True)
+        "--demo.seed", "4", "N", "The same seed plays the same simulated streams.", whole, demo_only=True
     )
     demo_speed: float = _setting(
-        Option("--demo.speed", "1", "FACTOR", "How fast the recorded streams are played.", factor, demo_only=True)
+        "--demo.speed", "1", "FACTOR", "How fast the recorded streams are played.", factor, demo_only=True
     )
 
     @property
@@ -316,6 +285,11 @@ def _contradictions(settings: Settings) -> list[str]:
             f" got {settings.max_subscribers}"
         )
     return mistakes
+
+
+def is_strict(environ: Mapping[str, str]) -> bool:
+    """Whether ``CLIPPER_EXPORTER_STRICT`` asks for refused updates to be raised instead of logged."""
+    return environ.get(STRICT, "0") not in {"", "0"}
 
 
 def read_token(source: str, file: str) -> str | None:

@@ -81,10 +81,10 @@ def create_app(
 
     The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed,
     ``links`` are addresses that the page leads to, by what is there, ``own_numbers`` sources of the exporter's own
-    families beside those two. ``places`` are those for live subscribers; pages of ``origins`` may use Socket.IO. With a
-    ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen would fall, which
-    Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's families are in
-    ``registry``.
+    families beside ``hub``, ``places`` and ``storage``. ``places`` are those for live subscribers; pages of ``origins``
+    may use Socket.IO. With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen
+    would fall, which Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's
+    families are in ``registry``.
     """
     places = places or Places()
     kept = () if storage is None else (storage.numbers,)
