@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.models import common
 
 from dashboards import exporter_process, exporter_storage, exporter_web, frame, queries
 from dashboards.frame import Place, Row
-from dashboards.overview import exporters_up, threshold_line
+from dashboards.overview import exporters_up
 from dashboards.panels import (
     BLUE,
+    BY_INSTANCE,
+    NO_EXPORTER,
     ORANGE,
     UP_STATES,
     bars,
     by_threshold,
     graph,
+    legend,
     number,
-    properties,
     query,
     states,
     steps,
     total,
+    with_limit,
 )
 from dashboards.queries import SELECTOR, counted_per_step, or_zero, select
 from exporter import metrics
-
-_NO_EXPORTER: Final = "No exporter was scraped in the time range."
-_INSTANCE: Final = "{{instance}}"
 
 
 def dashboard() -> dict[str, Any]:
@@ -112,12 +112,12 @@ def version() -> stat.Panel:
     panel = number(
         "Version",
         "What runs, and on how many exporters. Two versions at once are an update that is not finished.",
-        expr := f"count by (version) ({select(metrics.BUILD_INFO)})",
+        f"count by (version) ({select(metrics.BUILD_INFO)})",
         unit="none",
+        legend=legend("version"),
+        course=False,
     )
-    legend = "{{version}}"
-    panel = panel.targets([query(expr, legend, instant=True)])
-    return panel.text_mode(common.BigValueTextMode.NAME).graph_mode(common.BigValueGraphMode.NONE)
+    return panel.text_mode(common.BigValueTextMode.NAME)
 
 
 # -- graphs
@@ -128,7 +128,7 @@ def up() -> statetimeline.Panel:
         "Scraped",
         "Whether Prometheus could scrape each exporter. A gap on every other panel begins here.",
         queries.UP,
-        _INSTANCE,
+        BY_INSTANCE,
         states=UP_STATES,
         no_value="No exporter is known. Does prometheus.yml name its address?",
     ).per_page(8)
@@ -142,9 +142,8 @@ def staleness() -> timeseries.Panel:
         unit="s",
         no_value="No streamer is held.",
     )
-    panel = panel.with_target(query(queries.STALEST, f"{{{{{metrics.STREAMER}}}}}"))
-    panel = panel.with_target(query(queries.UPDATE_AGE_THRESHOLD, "alert"))
-    return panel.override_by_query("B", threshold_line()).decimals(0)
+    panel = panel.with_target(query(queries.STALEST, legend(metrics.STREAMER)))
+    return with_limit(panel, queries.UPDATE_AGE_THRESHOLD, "alert").decimals(0)
 
 
 def accepted() -> timeseries.Panel:
@@ -152,10 +151,10 @@ def accepted() -> timeseries.Panel:
         "Updates accepted",
         "Updates per second, by the way they came: from threads of the exporter's own process, or over HTTP.",
         unit="suffix: /s",
-        no_value=_NO_EXPORTER,
+        no_value=NO_EXPORTER,
     )
     expr = f"sum by ({metrics.VIA}) (rate({select(metrics.UPDATES)}[$__rate_interval]))"
-    return panel.with_target(query(expr, f"{{{{{metrics.VIA}}}}}")).decimals(1)
+    return panel.with_target(query(expr, legend(metrics.VIA))).decimals(1)
 
 
 def rejected() -> timeseries.Panel:
@@ -163,8 +162,8 @@ def rejected() -> timeseries.Panel:
         "Updates refused by reason",
         "What was refused changed nothing. The exporter's log has the message with the field and the value.",
         counted_per_step(metrics.UPDATES_REJECTED, metrics.REASON),
-        f"{{{{{metrics.REASON}}}}}",
-        no_value=_NO_EXPORTER,
+        legend(metrics.REASON),
+        no_value=NO_EXPORTER,
     )
 
 
@@ -173,10 +172,10 @@ def scrape_duration() -> timeseries.Panel:
         "Scrape duration",
         "How long a scrape takes, as Prometheus sees it and as the exporter does. The difference is the network.",
         unit="s",
-        no_value=_NO_EXPORTER,
+        no_value=NO_EXPORTER,
     )
-    panel = panel.with_target(query(f"scrape_duration_seconds{{{SELECTOR}}}", f"{_INSTANCE} in all"))
-    return panel.with_target(query(select(metrics.SCRAPE_DURATION), f"{_INSTANCE} exporter"))
+    panel = panel.with_target(query(f"scrape_duration_seconds{{{SELECTOR}}}", f"{BY_INSTANCE} in all"))
+    return panel.with_target(query(select(metrics.SCRAPE_DURATION), f"{BY_INSTANCE} exporter"))
 
 
 def scrape_size() -> timeseries.Panel:
@@ -184,9 +183,9 @@ def scrape_size() -> timeseries.Panel:
         "Scrape size",
         "Size of a scrape before compression. It grows with streamers and trigger types.",
         unit="bytes",
-        no_value=_NO_EXPORTER,
+        no_value=NO_EXPORTER,
     )
-    return panel.with_target(query(select(metrics.SCRAPE_SIZE), _INSTANCE))
+    return panel.with_target(query(select(metrics.SCRAPE_SIZE), BY_INSTANCE))
 
 
 def samples() -> timeseries.Panel:
@@ -194,9 +193,9 @@ def samples() -> timeseries.Panel:
         "Samples",
         "Samples in a scrape: what Prometheus stores every few seconds.",
         unit="locale",
-        no_value=_NO_EXPORTER,
+        no_value=NO_EXPORTER,
     )
-    return panel.with_target(query(f"scrape_samples_scraped{{{SELECTOR}}}", _INSTANCE)).decimals(0)
+    return panel.with_target(query(f"scrape_samples_scraped{{{SELECTOR}}}", BY_INSTANCE)).decimals(0)
 
 
 def streamers_held() -> timeseries.Panel:
@@ -204,12 +203,11 @@ def streamers_held() -> timeseries.Panel:
         "Streamers held",
         "Streamers that each exporter holds, and how many it may. The limit is on the right-hand axis.",
         unit="locale",
-        no_value=_NO_EXPORTER,
+        no_value=NO_EXPORTER,
     )
-    panel = panel.with_target(query(select(metrics.STREAMERS), _INSTANCE))
-    panel = panel.with_target(query(select(metrics.STREAMERS_LIMIT), f"{_INSTANCE} limit"))
-    limit = [*threshold_line(), *properties(custom__axisPlacement="right")]
-    return panel.override_by_query("B", limit).decimals(0)
+    panel = panel.with_target(query(select(metrics.STREAMERS), BY_INSTANCE))
+    limit = select(metrics.STREAMERS_LIMIT)
+    return with_limit(panel, limit, f"{BY_INSTANCE} limit", custom__axisPlacement="right").decimals(0)
 
 
 def streamers_expired() -> timeseries.Panel:
@@ -217,8 +215,8 @@ def streamers_expired() -> timeseries.Panel:
         "Streamers expired",
         "Streamers dropped because nothing updated them. A clipper that clears streamers when streams end causes none.",
         counted_per_step(metrics.STREAMERS_EXPIRED, "instance"),
-        _INSTANCE,
-        no_value=_NO_EXPORTER,
+        BY_INSTANCE,
+        no_value=NO_EXPORTER,
     )
 
 
@@ -227,6 +225,6 @@ def collector_failures() -> timeseries.Panel:
         "Collector failures",
         "Scrapes that lack a collector's families because it failed. The exporter's log has the error.",
         counted_per_step(metrics.COLLECTOR_FAILURES, metrics.COLLECTOR),
-        f"{{{{{metrics.COLLECTOR}}}}}",
+        legend(metrics.COLLECTOR),
         no_value="No collector is known to have failed.",
     )

@@ -6,23 +6,22 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import timeseries
 
-from dashboards.panels import graph, query
+from dashboards.panels import BY_INSTANCE, graph, query
 from dashboards.queries import SELECTOR
 
 _NO_PROCESS: Final = "Not reported: prometheus_client knows a process only on Linux."
-_INSTANCE: Final = "{{instance}}"
 
 
 def memory() -> timeseries.Panel:
     description = "Resident memory. It should level off once all streamers are known."
     panel = graph("Memory", description, unit="bytes", no_value=_NO_PROCESS)
-    return panel.with_target(query(f"process_resident_memory_bytes{{{SELECTOR}}}", _INSTANCE))
+    return panel.with_target(query(f"process_resident_memory_bytes{{{SELECTOR}}}", BY_INSTANCE))
 
 
 def cpu() -> timeseries.Panel:
     panel = graph("CPU", "Processor time used; 100 % is one core.", unit="percentunit", no_value=_NO_PROCESS)
     used = f"rate(process_cpu_seconds_total{{{SELECTOR}}}[$__rate_interval])"
-    return panel.with_target(query(used, _INSTANCE)).decimals(1)
+    return panel.with_target(query(used, BY_INSTANCE)).decimals(1)
 
 
 def time_since_start() -> timeseries.Panel:
@@ -32,4 +31,4 @@ def time_since_start() -> timeseries.Panel:
         unit="s",
         no_value=_NO_PROCESS,
     )
-    return panel.with_target(query(f"time() - process_start_time_seconds{{{SELECTOR}}}", _INSTANCE)).decimals(0)
+    return panel.with_target(query(f"time() - process_start_time_seconds{{{SELECTOR}}}", BY_INSTANCE)).decimals(0)

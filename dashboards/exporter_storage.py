@@ -6,12 +6,10 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import statetimeline, timeseries
 
-from dashboards.overview import threshold_line
-from dashboards.panels import BLUE, ORANGE, bars, graph, query, states
+from dashboards.panels import BLUE, BY_INSTANCE, ORANGE, bars, graph, legend, query, states, with_limit
 from dashboards.queries import STORAGE_LAG_THRESHOLD, counted_per_step, select
 from exporter import metrics
 
-_INSTANCE: Final = "{{instance}}"
 _NO_STORAGE: Final = "No exporter keeps its counters on disk (--storage.path)."
 
 
@@ -20,7 +18,7 @@ def up() -> statetimeline.Panel:
         "Storage",
         "Whether what is counted can be kept on disk. If not, a restart loses it, and pushes are not confirmed.",
         select(metrics.STORAGE_UP),
-        _INSTANCE,
+        BY_INSTANCE,
         states={"0": ("failing", ORANGE), "1": ("kept", BLUE)},
         no_value=_NO_STORAGE,
     ).per_page(4)
@@ -33,9 +31,8 @@ def lag() -> timeseries.Panel:
         unit="s",
         no_value=_NO_STORAGE,
     )
-    panel = panel.with_target(query(select(metrics.STORAGE_LAG), _INSTANCE))
-    panel = panel.with_target(query(STORAGE_LAG_THRESHOLD, "alert"))
-    return panel.override_by_query("B", threshold_line())
+    panel = panel.with_target(query(select(metrics.STORAGE_LAG), BY_INSTANCE))
+    return with_limit(panel, STORAGE_LAG_THRESHOLD, "alert")
 
 
 def errors() -> timeseries.Panel:
@@ -43,7 +40,7 @@ def errors() -> timeseries.Panel:
         "Storage errors",
         "Attempts to open the storage or to commit that failed, by reason. The exporter's log says what to do.",
         counted_per_step(metrics.STORAGE_ERRORS, metrics.REASON),
-        f"{{{{{metrics.REASON}}}}}",
+        legend(metrics.REASON),
         no_value=_NO_STORAGE,
     )
 
@@ -55,7 +52,8 @@ def commits() -> timeseries.Panel:
         unit="suffix: /s",
         no_value=_NO_STORAGE,
     )
-    return panel.with_target(query(f"rate({select(metrics.STORAGE_COMMITS)}[$__rate_interval])", _INSTANCE)).decimals(1)
+    rate = f"rate({select(metrics.STORAGE_COMMITS)}[$__rate_interval])"
+    return panel.with_target(query(rate, BY_INSTANCE)).decimals(1)
 
 
 def size() -> timeseries.Panel:
@@ -65,4 +63,4 @@ def size() -> timeseries.Panel:
         unit="bytes",
         no_value=_NO_STORAGE,
     )
-    return panel.with_target(query(select(metrics.STORAGE_SIZE), _INSTANCE))
+    return panel.with_target(query(select(metrics.STORAGE_SIZE), BY_INSTANCE))

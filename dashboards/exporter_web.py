@@ -6,15 +6,12 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import statetimeline, timeseries
 
-from dashboards.overview import threshold_line
-from dashboards.panels import BLUE, ORANGE, bars, graph, query, states
+from dashboards.panels import BLUE, BY_INSTANCE, NO_EXPORTER, ORANGE, bars, graph, legend, query, states, with_limit
 from dashboards.queries import CERTIFICATE_THRESHOLD, counted_per_step, select
 from exporter import metrics
 from exporter.metrics import Family
 
-_INSTANCE: Final = "{{instance}}"
-_TRANSPORT: Final = f"{{{{{metrics.TRANSPORT}}}}}"
-_NO_EXPORTER: Final = "No exporter was scraped in the time range."
+_TRANSPORT: Final = legend(metrics.TRANSPORT)
 _NO_TLS: Final = "No exporter has a web configuration file with TLS."
 
 
@@ -35,7 +32,7 @@ def dropped() -> timeseries.Panel:
         "Pushes that a subscriber was too slow for. Nothing is lost: it gets the newest state with a later one.",
         counted_per_step(metrics.LIVE_DROPPED, metrics.TRANSPORT),
         _TRANSPORT,
-        no_value=_NO_EXPORTER,
+        no_value=NO_EXPORTER,
     )
 
 
@@ -44,7 +41,7 @@ def connections() -> timeseries.Panel:
         "Connections",
         "Connections that are open. At the limit the one idle for longest is closed, or the new one refused.",
         select(metrics.CONNECTIONS),
-        _INSTANCE,
+        BY_INSTANCE,
         metrics.CONNECTIONS_LIMIT,
     )
 
@@ -55,8 +52,8 @@ def refused() -> timeseries.Panel:
         "Refused before they reached a route, by reason: limits, wrong passwords, and what is not HTTP. The exporter's "
         "log says from where.",
         counted_per_step(metrics.HTTP_REFUSED, metrics.REASON),
-        f"{{{{{metrics.REASON}}}}}",
-        no_value=_NO_EXPORTER,
+        legend(metrics.REASON),
+        no_value=NO_EXPORTER,
     )
 
 
@@ -66,7 +63,7 @@ def configuration() -> statetimeline.Panel:
         "Whether the web configuration file and its certificates can be used as they are now. If not, what was in "
         "force before still is, and the exporter's log says why.",
         select(metrics.WEB_CONFIG_SUCCEEDED),
-        _INSTANCE,
+        BY_INSTANCE,
         states={"0": ("not usable", ORANGE), "1": ("in force", BLUE)},
         no_value="No exporter has a web configuration file.",
     ).per_page(4)
@@ -80,12 +77,10 @@ def certificate() -> timeseries.Panel:
         unit="s",
         no_value=_NO_TLS,
     )
-    panel = panel.with_target(query(f"{select(metrics.CERTIFICATE_EXPIRES)} - time()", _INSTANCE))
-    panel = panel.with_target(query(CERTIFICATE_THRESHOLD, "alert"))
-    return panel.override_by_query("B", threshold_line()).decimals(0)
+    panel = panel.with_target(query(f"{select(metrics.CERTIFICATE_EXPIRES)} - time()", BY_INSTANCE))
+    return with_limit(panel, CERTIFICATE_THRESHOLD, "alert").decimals(0)
 
 
-def _within_limit(title: str, description: str, expr: str, legend: str, limit: Family) -> timeseries.Panel:
-    panel = graph(title, description, unit="locale", no_value=_NO_EXPORTER)
-    panel = panel.with_target(query(expr, legend)).with_target(query(f"max({select(limit)})", "limit"))
-    return panel.override_by_query("B", threshold_line()).decimals(0)
+def _within_limit(title: str, description: str, expr: str, by: str, limit: Family) -> timeseries.Panel:
+    panel = graph(title, description, unit="locale", no_value=NO_EXPORTER).with_target(query(expr, by))
+    return with_limit(panel, f"max({select(limit)})", "limit").decimals(0)

@@ -176,7 +176,7 @@ def _all() -> dashboard.VariableOption:
 def marks(who: str, panel_ids: Sequence[int]) -> list[Builder[dashboard.AnnotationQuery]]:
     """Every trigger at its own time; and, when switched on, the steps at which recordings start and stop."""
     triggers = _annotation(TRIGGERS_NAME, queries.trigger_times(who), panels.PURPLE, panel_ids)
-    triggers = triggers.use_value_for_time(True).title_format(f"{{{{{TYPE}}}}}").text_format(f"{{{{{STREAMER}}}}}")
+    triggers = triggers.use_value_for_time(True).title_format(panels.legend(TYPE)).text_format(panels.legend(STREAMER))
     triggers = triggers.tag_keys(f"{STREAMER},{TYPE}")
     recordings: list[tuple[str, Callable[[str], str], str]] = [
         ("Recording started", queries.recording_started, panels.BLUE),
@@ -188,7 +188,7 @@ def marks(who: str, panel_ids: Sequence[int]) -> list[Builder[dashboard.Annotati
             _annotation(name, query(who), colour, panel_ids)
             .enable(False)
             .title_format(name)
-            .text_format(f"{{{{{STREAMER}}}}}")
+            .text_format(panels.legend(STREAMER))
             .tag_keys(STREAMER)
             for name, query, colour in recordings
         ),

@@ -14,17 +14,17 @@ from dashboards.panels import (
     BLUE,
     ORANGE,
     RECORDING_STATES,
-    TYPE_COLOURS,
     bars,
     by_threshold,
     graph_of_many,
-    in_colour,
+    legend,
     number,
-    properties,
     query,
     states,
     steps,
     total,
+    type_colours,
+    with_limit,
 )
 from exporter.metrics import CHAT_VELOCITY, STREAMER, TRIGGERS, TYPE, VIEWERS
 
@@ -84,10 +84,14 @@ def biggest_rise() -> stat.Panel:
         "The streamer furthest above their own recent mean now, among channels of a size that alerts speak of."
     )
     panel = number(
-        "Biggest rise", description, queries.BIGGEST_RISE, unit="suffix: × mean", legend=f"{{{{{STREAMER}}}}}"
+        "Biggest rise",
+        description,
+        queries.BIGGEST_RISE,
+        unit="suffix: × mean",
+        legend=legend(STREAMER),
+        course=False,
     )
-    panel = panel.targets([query(queries.BIGGEST_RISE, f"{{{{{STREAMER}}}}}", instant=True)])
-    panel = panel.graph_mode(common.BigValueGraphMode.NONE).text_mode(common.BigValueTextMode.VALUE_AND_NAME)
+    panel = panel.text_mode(common.BigValueTextMode.VALUE_AND_NAME)
     return panel.decimals(2).data_links([frame.streamer_link(f"__field.labels.{STREAMER}")])
 
 
@@ -133,7 +137,7 @@ def viewers() -> timeseries.Panel:
         no_value=_NO_STREAMER,
     ).decimals(0)
     scale = common_builders.ScaleDistributionConfig().type(common.ScaleDistribution.SYMLOG).log(10).linear_threshold(1)
-    panel = panel.with_target(query(queries.largest_now(VIEWERS), f"{{{{{STREAMER}}}}}")).scale_distribution(scale)
+    panel = panel.with_target(query(queries.largest_now(VIEWERS), legend(STREAMER))).scale_distribution(scale)
     return panel.data_links([frame.streamer_link(f"__field.labels.{STREAMER}")])
 
 
@@ -144,7 +148,7 @@ def chat_velocity() -> timeseries.Panel:
         unit="suffix: /min",
         no_value=_NO_STREAMER,
     ).decimals(0)
-    panel = panel.with_target(query(queries.largest_now(CHAT_VELOCITY), f"{{{{{STREAMER}}}}}"))
+    panel = panel.with_target(query(queries.largest_now(CHAT_VELOCITY), legend(STREAMER)))
     return panel.data_links([frame.streamer_link(f"__field.labels.{STREAMER}")])
 
 
@@ -156,20 +160,10 @@ def spike_ratio() -> timeseries.Panel:
         unit="suffix:×",
         no_value=_NO_RATIO,
     ).decimals(2)
-    panel = panel.with_target(query(queries.largest_ratio(VIEWERS), f"{{{{{STREAMER}}}}}"))
-    panel = panel.with_target(query(queries.THRESHOLDS[VIEWERS.name], "alert: {{severity}}"))
-    panel = panel.override_by_query("B", threshold_line()).axis_soft_min(0.8).axis_soft_max(1.3)
+    panel = panel.with_target(query(queries.largest_ratio(VIEWERS), legend(STREAMER)))
+    panel = with_limit(panel, queries.THRESHOLDS[VIEWERS.name], f"alert: {legend('severity')}")
+    panel = panel.axis_soft_min(0.8).axis_soft_max(1.3)
     return panel.data_links([frame.streamer_link(f"__field.labels.{STREAMER}")])
-
-
-def threshold_line() -> list[Any]:
-    """The properties of a line that is a limit and not a measurement."""
-    return properties(
-        color=in_colour(ORANGE),
-        custom__lineStyle={"fill": "dash", "dash": [8, 6]},
-        custom__showPoints="never",
-        links=[],
-    )
 
 
 def recordings() -> statetimeline.Panel:
@@ -177,7 +171,7 @@ def recordings() -> statetimeline.Panel:
         f"Recording ({queries.TOP} recorded most)",
         "When each streamer was being recorded. Triggers without a recording near them are moments lost.",
         queries.RECORDED_MOST,
-        f"{{{{{STREAMER}}}}}",
+        legend(STREAMER),
         states=RECORDING_STATES,
         no_value="No recording is reported. This fills when a clipper says whether it records.",
     ).per_page(12)
@@ -188,14 +182,7 @@ def triggers_by_type() -> timeseries.Panel:
         "Triggers by type",
         "Triggers per step of the graph. A type that never fires, or always does, needs its threshold looked at.",
         queries.counted_per_step(TRIGGERS, TYPE),
-        f"{{{{{TYPE}}}}}",
+        legend(TYPE),
         no_value="No trigger type is known. Counters start when a streamer is first seen.",
     )
     return type_colours(panel)
-
-
-def type_colours(panel: timeseries.Panel) -> timeseries.Panel:
-    """The same colour for a trigger type wherever it is drawn."""
-    for name, colour in TYPE_COLOURS.items():
-        panel = panel.override_by_name(name, properties(color=in_colour(colour)))
-    return panel

@@ -28,6 +28,16 @@ RECORDING_STATES: Final = {"0": ("not recording", QUIET), "1": ("recording", BLU
 UP_STATES: Final = {"0": ("down", ORANGE), "1": ("up", BLUE)}
 
 
+# What the panels of an exporter's health say: which exporter, and that there is none.
+BY_INSTANCE: Final = "{{instance}}"
+NO_EXPORTER: Final = "No exporter was scraped in the time range."
+
+
+def legend(label: str) -> str:
+    """What names a series after the value of its ``label``."""
+    return f"{{{{{label}}}}}"
+
+
 def query(expr: str, legend: str = "", *, instant: bool = False, as_table: bool = False) -> prometheus.Dataquery:
     """A query for a panel; its refId follows from its place in the panel."""
     target = prometheus.Dataquery().expr(expr).legend_format(legend).datasource(DATASOURCE)
@@ -35,17 +45,26 @@ def query(expr: str, legend: str = "", *, instant: bool = False, as_table: bool 
     return target.format(PromQueryFormat.TABLE if as_table else PromQueryFormat.TIME_SERIES)
 
 
-def number(title: str, description: str, expr: str, *, unit: str, no_value: str = "–", legend: str = "") -> stat.Panel:
-    """One number, large, with its recent course behind it."""
+def number(
+    title: str,
+    description: str,
+    expr: str,
+    *,
+    unit: str,
+    no_value: str = "–",
+    legend: str = "",
+    course: bool = True,
+) -> stat.Panel:
+    """One number, large, with its recent ``course`` behind it; without that it is asked once, as it is at the end."""
     return (
         stat.Panel()
         .title(title)
         .description(description)
         .unit(unit)
         .no_value(no_value)
-        .with_target(query(expr, legend))
+        .with_target(query(expr, legend, instant=not course))
         .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
-        .graph_mode(common.BigValueGraphMode.AREA)
+        .graph_mode(common.BigValueGraphMode.AREA if course else common.BigValueGraphMode.NONE)
         .color_mode(common.BigValueColorMode.VALUE)
         .color_scheme(fixed(BLUE))
         .text_mode(common.BigValueTextMode.VALUE)
@@ -53,9 +72,8 @@ def number(title: str, description: str, expr: str, *, unit: str, no_value: str 
 
 
 def total(title: str, description: str, expr: str, *, unit: str = "locale", no_value: str = "–") -> stat.Panel:
-    """One number over the whole time range, asked once: it has no course."""
-    panel = number(title, description, expr, unit=unit, no_value=no_value).decimals(0)
-    return panel.targets([query(expr, instant=True)]).graph_mode(common.BigValueGraphMode.NONE)
+    """One number over the whole time range."""
+    return number(title, description, expr, unit=unit, no_value=no_value, course=False).decimals(0)
 
 
 def graph(title: str, description: str, *, unit: str, no_value: str) -> timeseries.Panel:
@@ -85,6 +103,21 @@ def graph_of_many(title: str, description: str, *, unit: str, no_value: str) -> 
     return graph(title, description, unit=unit, no_value=no_value).legend(legend)
 
 
+def with_limit(panel: timeseries.Panel, expr: str, legend: str, **looks: object) -> timeseries.Panel:
+    """The panel, whose lines are one query so far, with a dashed line for what is a limit and not a measurement."""
+    return panel.with_target(query(expr, legend)).override_by_query("B", [*limit_line(), *properties(**looks)])
+
+
+def limit_line() -> list[dashboard.DynamicConfigValue]:
+    """The looks of a line that is a limit."""
+    return properties(
+        color=in_colour(ORANGE),
+        custom__lineStyle={"fill": "dash", "dash": [8, 6]},
+        custom__showPoints="never",
+        links=[],
+    )
+
+
 def bars(title: str, description: str, expr: str, legend: str, *, no_value: str, step: str = "30s") -> timeseries.Panel:
     """Events per step as stacked bars, never thinner than ``step``."""
     panel = graph(title, description, unit="locale", no_value=no_value).decimals(0)
@@ -94,6 +127,13 @@ def bars(title: str, description: str, expr: str, legend: str, *, no_value: str,
     panel = panel.bar_alignment(common.BarAlignment.BEFORE)
     panel = panel.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     return panel.legend(_legend(common.LegendDisplayMode.LIST, common.LegendPlacement.BOTTOM).calcs(["sum"]))
+
+
+def type_colours(panel: timeseries.Panel) -> timeseries.Panel:
+    """The same colour for a trigger type wherever it is drawn."""
+    for name, colour in TYPE_COLOURS.items():
+        panel = panel.override_by_name(name, properties(color=in_colour(colour)))
+    return panel
 
 
 def states(

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
-from grafana_foundation_sdk.models import common
 
 from dashboards import frame, queries, tables
 from dashboards.frame import Place, Row
-from dashboards.overview import threshold_line, type_colours
 from dashboards.panels import (
     BLUE,
     GREY,
@@ -20,6 +18,8 @@ from dashboards.panels import (
     fixed,
     graph,
     in_colour,
+    legend,
+    limit_line,
     mapping,
     number,
     properties,
@@ -27,6 +27,7 @@ from dashboards.panels import (
     states,
     steps,
     total,
+    type_colours,
 )
 from dashboards.queries import ONE
 from exporter.metrics import (
@@ -105,8 +106,9 @@ def recording_now() -> stat.Panel:
         "Whether the stream is being recorded now. Not recording while triggers fire? Look at the clipper.",
         queries.per_streamer(RECORDING, ONE),
         unit="none",
+        course=False,
     )
-    return panel.mappings([mapping(RECORDING_STATES)]).graph_mode(common.BigValueGraphMode.NONE)
+    return panel.mappings([mapping(RECORDING_STATES)])
 
 
 def triggers_in_range() -> stat.Panel:
@@ -126,8 +128,9 @@ def last_trigger() -> stat.Panel:
         queries.age(LAST_TRIGGER, ONE),
         unit="s",
         no_value="none yet",
+        course=False,
     )
-    return panel.decimals(0).graph_mode(common.BigValueGraphMode.NONE)
+    return panel.decimals(0)
 
 
 def last_update() -> stat.Panel:
@@ -137,9 +140,9 @@ def last_update() -> stat.Panel:
         queries.age(LAST_UPDATE, ONE),
         unit="s",
         no_value="not live",
+        course=False,
     )
-    panel = panel.decimals(0).graph_mode(common.BigValueGraphMode.NONE)
-    return panel.color_scheme(by_threshold()).thresholds(steps(BLUE, (120, ORANGE)))
+    return panel.decimals(0).color_scheme(by_threshold()).thresholds(steps(BLUE, (120, ORANGE)))
 
 
 # -- graphs
@@ -177,7 +180,7 @@ def _against_mean(family: Family, panel: timeseries.Panel) -> timeseries.Panel:
     panel = panel.with_target(query(queries.recorded(family, "mean", ONE), "recent mean"))
     panel = panel.with_target(query(queries.band(family, "+", ONE), "usually below"))
     panel = panel.with_target(query(queries.band(family, "-", ONE), "usually above"))
-    panel = panel.with_target(query(queries.spike_threshold(family, ONE), "alert: {{severity}}"))
+    panel = panel.with_target(query(queries.spike_threshold(family, ONE), f"alert: {legend('severity')}"))
     edge = {"custom__lineWidth": 0, "custom__showPoints": "never", "color": in_colour(BLUE)}
     edge["custom__hideFrom"] = {"legend": True, "tooltip": False, "viz": False}
     return (
@@ -185,7 +188,7 @@ def _against_mean(family: Family, panel: timeseries.Panel) -> timeseries.Panel:
         .override_by_query("B", properties(color=in_colour(GREY), custom__showPoints="never"))
         .override_by_query("C", properties(**edge, custom__fillBelowTo="usually above", custom__fillOpacity=12))
         .override_by_query("D", properties(**edge))
-        .override_by_query("E", threshold_line())
+        .override_by_query("E", limit_line())
     )
 
 
@@ -194,7 +197,7 @@ def recording() -> statetimeline.Panel:
         "Recording",
         "When the stream was being recorded. A trigger outside of it left nothing to clip.",
         queries.per_streamer(RECORDING, ONE),
-        f"{{{{{STREAMER}}}}}",
+        legend(STREAMER),
         states=RECORDING_STATES,
         no_value="No recording is reported of this streamer in the time range.",
     )
@@ -205,7 +208,7 @@ def triggers_by_type() -> timeseries.Panel:
         "Triggers by type",
         "Triggers per step of the graph. Types that come together usually have one cause.",
         queries.counted_per_step(TRIGGERS, TYPE, ONE),
-        f"{{{{{TYPE}}}}}",
+        legend(TYPE),
         no_value="No trigger type is known of this streamer in the time range.",
     )
     return type_colours(panel)
