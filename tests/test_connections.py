@@ -22,6 +22,7 @@ from exporter.metrics import HTTP_REFUSED
 from exporter.server import Server, serve
 from tests.certificates import write_pair
 from tests.waiting import wait_for
+from tooling.processes import local_session
 
 SSE = b"GET /api/stats HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
 
@@ -235,8 +236,7 @@ class TestTls:
         return file
 
     def scrape(self, server: Server, web_config: Path) -> str:
-        with requests.Session() as session:
-            session.trust_env = False
+        with local_session() as session:
             return session.get(server.url + "/metrics", verify=str(web_config.with_name("ca.pem")), timeout=10).text
 
     def test_a_handshake_that_stalls_is_closed(self, start: Callable[..., Server], web_config: Path) -> None:
@@ -288,8 +288,7 @@ class TestTls:
 
     def test_a_stop_does_not_wait_for_an_idle_client(self, start: Callable[..., Server], web_config: Path) -> None:
         server = start(HttpLimits(), web_config=web_config)
-        with requests.Session() as session:
-            session.trust_env = False
+        with local_session() as session:
             session.get(server.url + "/-/healthy", verify=str(web_config.with_name("ca.pem")), timeout=10)
             began = time.monotonic()
             server.stop()

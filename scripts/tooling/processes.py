@@ -75,7 +75,7 @@ class Process(AbstractContextManager["Process"]):
     def is_ready(self) -> bool:
         """Say whether the ready URL answers well now. Raises ``ServerDied`` if nobody is left to answer."""
         self.check()
-        with suppress(requests.RequestException), _local_session() as session:
+        with suppress(requests.RequestException), local_session() as session:
             return session.get(self.server.ready_url, timeout=2).ok
         return False
 
@@ -123,7 +123,8 @@ def free_port() -> int:
         return port
 
 
-def _local_session() -> requests.Session:
+def local_session() -> requests.Session:
+    """Return an HTTP client for a server of this machine."""
     session = requests.Session()
     session.trust_env = False  # a proxy for the internet has no business between two programs of one machine
     return session

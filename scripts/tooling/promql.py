@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import requests
 
+from tooling.processes import local_session
+
 _POLL: Final = 0.05
 
 
@@ -42,8 +44,7 @@ class PromQL:
     def __init__(self, url: str, timeout: float = 5.0) -> None:
         self.url = url.rstrip("/")
         self._timeout = timeout
-        self._session = requests.Session()
-        self._session.trust_env = False  # a proxy for the internet has no business between two programs of one machine
+        self._session = local_session()
 
     def query(self, expression: str, at: float | None = None) -> list[Sample]:
         """Return the instant vector of ``expression``, ``at`` a Unix time or now.

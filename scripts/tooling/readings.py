@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import requests
-
 from exporter import metrics
 from tooling import agreement, table
 from tooling.agreement import Snapshot, Verdict
+from tooling.processes import local_session
 from tooling.promql import PromQL
 
 JOB: Final = "clipper-exporter"
@@ -35,8 +34,7 @@ class Stats:
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/api/stats"
-        self._session = requests.Session()
-        self._session.trust_env = False  # a proxy for the internet has no business between two programs of one machine
+        self._session = local_session()
         self.snapshots: deque[Snapshot] = deque(maxlen=_MEMORY)
 
     def read(self) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
 from alerts import receivers
 from tests.integration.alertmanager import running_alertmanager
+from tooling.processes import local_session
 from tooling.webhook import Webhook, running_webhook
 
 pytestmark = pytest.mark.integration
@@ -58,8 +58,7 @@ def send(url: str, *alerts: Labels) -> None:
         }
         for labels in alerts
     ]
-    with requests.Session() as session:
-        session.trust_env = False
+    with local_session() as session:
         session.post(f"{url}/api/v2/alerts", json=body, timeout=5).raise_for_status()
 
 

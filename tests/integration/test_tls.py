@@ -24,6 +24,7 @@ from exporter.server import Server, serve
 from tests.certificates import write_pair
 from tests.conftest import StartPrometheus
 from tests.integration.prometheus import Prometheus
+from tooling.processes import local_session
 
 pytestmark = pytest.mark.integration
 
@@ -58,8 +59,7 @@ class Site:
         return self._start(INTERVAL + text)
 
     def session(self) -> requests.Session:
-        session = requests.Session()
-        session.trust_env = False
+        session = local_session()
         session.verify = str(self.folder / "ca.pem")
         return session
 
