@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tooling import servers
+from tooling.agreement import CLOCK_SLACK
 from tooling.processes import Process, Server, free_port
 from tooling.promql import PromQL
 
@@ -35,13 +36,17 @@ class Prometheus(PromQL):
         super().__init__(url)
         self.process = process
 
-    def wait_until_scraped(self, job: str = "clipper-exporter", deadline: float = 15.0) -> None:
-        """Return when the newest scrape of all targets of ``job`` succeeded; raise ``TimeoutError`` after ``deadline``.
+    def wait_until_scraped(self, job: str = "clipper-exporter", deadline: float = 15.0, *, since: float = 0.0) -> None:
+        """Return when the newest scrape of all targets of ``job`` began after ``since`` (Unix time) and succeeded.
 
-        Prometheus hands itself new targets every 5 s, so the first scrape takes that long whatever the interval.
+        Raises ``TimeoutError`` after ``deadline`` seconds. Prometheus hands itself new targets every 5 s, so the first
+        scrape takes that long whatever the interval.
         """
+        ups = f'up{{job="{job}"}}'
         self.wait_for(
-            f'up{{job="{job}"}}', lambda ups: bool(ups) and all(up.value == 1 for up in ups), deadline=deadline
+            f"timestamp({ups}) * {ups}",  # 0 for one that failed
+            lambda began: bool(began) and all(each.value > since + CLOCK_SLACK for each in began),
+            deadline=deadline,
         )
 
 

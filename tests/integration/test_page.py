@@ -279,6 +279,7 @@ def test_the_filter(page: Page, store: SharedStats) -> None:
         store.update_viewers(name, 10 - number)
         store.add_trigger(name, "keyword")
     page.wait_for(page.names, lambda names: len(names) == 4)
+    page.wait_for(page.triggers, lambda triggers: len(triggers) == 4)
     page.find("#filter").send_keys("ALPHA")
     page.wait_for(page.names, lambda names: names == ["Alpha", "alphabet"])
     assert page.text("#shown") == "2 of 4"
