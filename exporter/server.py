@@ -194,6 +194,8 @@ def serve(
             links=links,
             places=Places(limits, refusals),
             origins=cors_origins,
+            limits=limits,
+            needs_password=lambda: web_file is not None and bool(web_file.users),
             own_numbers=[
                 refusals.numbers,
                 door.numbers,
