@@ -23,6 +23,7 @@ USER 10001:10001
 ENV MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072
 ENV CLIPPER_EXPORTER_WEB_LISTEN_ADDRESS=:9309
 EXPOSE 9309
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9309/-/healthy', timeout=2)"]
+# It asks where the settings say: those that are environment variables, for it does not see the flags of a command.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["clipper-exporter", "health"]
 ENTRYPOINT ["clipper-exporter"]
 CMD ["serve"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import __version__, logs
 from exporter.errors import ExporterError, SettingsError
+from exporter.parsers import Address
 from exporter.settings import Option, Settings, options, unknown_variables
 from exporter.stats import SharedStats
 
@@ -38,23 +39,45 @@ _COMMANDS: Final = {
             " bursts of chat, triggers, recordings and clips."
         ),
     ),
+    "health": (
+        "ask whether the exporter of this machine answers",
+        (
+            "Ask the exporter that runs on this machine, or in this container, with the same settings whether it"
+            " answers, within seconds: /-/healthy, or with TLS the beginning of a handshake, for which no certificate"
+            " is needed. What was given to it as a flag has to be given here as well."
+        ),
+    ),
 }
+_HEALTH_FLAGS: Final = ("--web.listen-address", "--web.config.file")
 _EPILOGUE: Final = """\
 every flag may also be given as the environment variable beside it; the flag wins.
-exit status: 0 after SIGTERM or Ctrl-C, 1 if it cannot serve, 2 for flags or variables that cannot be used.
+exit status: {status}, 2 for flags or variables that cannot be used.
 
 examples:
-  clipper-exporter demo
-  clipper-exporter serve --web.listen-address=:9309 --log.format=json
+{examples}
 """
+_SERVING: Final = _EPILOGUE.format(
+    status="0 after SIGTERM or Ctrl-C, 1 if it cannot serve",
+    examples="""\
+  clipper-exporter demo
+  clipper-exporter serve --web.listen-address=:9309 --log.format=json""",
+)
+_ASKING: Final = _EPILOGUE.format(
+    status="0 if it answers, 1 if it does not",
+    examples="""\
+  clipper-exporter health
+  clipper-exporter health --web.listen-address=:9400 --web.config.file=web.yml""",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 stopped as asked, 1 could not serve, 2 unusable settings."""
+    """Run a command and return its exit status: 0 as asked, 1 cannot serve or does not answer, 2 unusable settings."""
     given = vars(_parser().parse_args(arguments))
     command = given.pop("command")
     try:
         settings = Settings.read(given, os.environ)
+        if command == "health":
+            return _health(settings.asked_address(), tls=settings.asks_for_tls())
         token = settings.push_token()
         web_config = settings.web_config()
     except SettingsError as problem:
@@ -68,6 +91,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _run(command, settings, token, web_config)
     except ExporterError as problem:
         logger.error("%s", problem)  # noqa: TRY400 - a message for a person, who is not helped by a traceback
+        return 1
+    return 0
+
+
+def _health(address: Address, *, tls: bool) -> int:
+    from exporter.probe import probe  # noqa: PLC0415 - of no use to who serves
+
+    try:
+        print(f"{probe(address, tls=tls)} answers")
+    except ExporterError as problem:
+        print(f"clipper-exporter: {problem}", file=sys.stderr)
         return 1
     return 0
 
@@ -133,13 +167,13 @@ def _parser() -> argparse.ArgumentParser:
             name,
             help=summary,
             description=description,
-            epilog=_EPILOGUE,
+            epilog=_ASKING if name == "health" else _SERVING,
             allow_abbrev=False,
             argument_default=argparse.SUPPRESS,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for option in options().values():
-            if name == "demo" or not option.demo_only:
+            if option.flag in _HEALTH_FLAGS if name == "health" else name == "demo" or not option.demo_only:
                 _add(command, option)
     return parser
 

@@ -79,7 +79,8 @@ class Connection(H11Protocol):
                 transport, self, tls.context, server_side=True, ssl_handshake_timeout=self._door.limits.header_seconds
             )
         except OSError as problem:
-            if not self._gone:
+            # Who goes away by itself was not refused: those who ask whether anybody listens do.
+            if not self._gone and not isinstance(problem, ConnectionResetError):
                 reason = getattr(problem, "verify_message", None) or getattr(problem, "reason", None) or problem
                 self._refuse(Refused.HANDSHAKE, f"TLS handshake {self._whose()} failed: {reason}")
             self._leave()

@@ -40,7 +40,8 @@ class RemoteStats(SharedStats):
     newest of each, and triggers and clips, all of them, in order, with the times at which they were and with ids, so
     that they are counted once however often they are sent. It tries again until they have arrived.
 
-    ``url`` is where the exporter is and ``token`` what it wants to see. ``interval`` is the least time between two
+    ``url`` is where the exporter is, ``https://name:password@host:9309`` if it asks for a user, and ``token`` what it
+    wants to see if it has one. ``interval`` is the least time between two
     batches; all gauges are sent again every ``heartbeat`` and when the exporter has restarted; ``timeout`` limits each
     wait for it; ``exit_timeout`` limits the flush at the interpreter's exit; all are in seconds. At most ``max_events``
     wait; of more the oldest are dropped. A streamer stays until it is cleared, or for ``stale_after`` seconds after its

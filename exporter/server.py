@@ -10,7 +10,6 @@ import socket
 import sys
 import threading
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Self, cast
 
@@ -64,7 +63,7 @@ class Server:
         self._storage = storage
         self.who_may_push = ""
         self.port: int = self._socket.getsockname()[1]
-        self.url = f"{'http' if door.tls() is None else 'https'}://{Address(_near(address.host), self.port)}"
+        self.url = f"{'http' if door.tls() is None else 'https'}://{Address(address.host, self.port).near}"
         config = uvicorn.Config(
             app,
             http=cast("type[asyncio.Protocol]", partial(Connection, door)),
@@ -194,6 +193,8 @@ def serve(
             links=links,
             places=Places(limits, refusals),
             origins=cors_origins,
+            limits=limits,
+            needs_password=lambda: web_file is not None and bool(web_file.users),
             own_numbers=[refusals.numbers, door.numbers, *([] if web_file is None else [web_file.numbers])],
         )
         guarded = guard(
@@ -223,14 +224,6 @@ def _web_file(given: str | os.PathLike[str] | WebFile | None) -> WebFile | None:
     from exporter.webfile import WebFile  # noqa: PLC0415
 
     return given if isinstance(given, WebFile) else WebFile(os.fspath(given))
-
-
-def _near(host: str) -> str:
-    """A host that leads from this machine to a server that listens on ``host``."""
-    with suppress(ValueError):  # a name is as good from here as from elsewhere
-        if not host or ipaddress.ip_address(host).is_unspecified:
-            return "::1" if ":" in host else "127.0.0.1"
-    return host
 
 
 def listen(address: Address) -> socket.socket:

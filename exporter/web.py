@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from importlib import resources
 from string import Template
@@ -24,6 +24,7 @@ from exporter.batch import NotJson
 from exporter.collector import OwnNumbers
 from exporter.errors import InvalidBatch
 from exporter.exposition import Exposition, accepted
+from exporter.limits import HttpLimits
 from exporter.live import Hub
 from exporter.openapi import document
 from exporter.places import Places
@@ -76,15 +77,18 @@ def create_app(
     own_numbers: Sequence[OwnNumbers] = (),
     places: Places | None = None,
     origins: Collection[str] = (),
+    limits: HttpLimits | None = None,
+    needs_password: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """Make the ASGI application over a store and a registry whose families are served beside the store's own.
 
     The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed,
     ``links`` are addresses that the page leads to, by what is there, ``own_numbers`` sources of the exporter's own
     families beside ``hub``, ``places`` and ``storage``. ``places`` are those for live subscribers; pages of ``origins``
-    may use Socket.IO. With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen
-    would fall, which Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's
-    families are in ``registry``.
+    may use Socket.IO. ``limits``, and whether it ``needs_password`` now, are what the server around the app is described
+    with. With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen would fall,
+    which Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's families are in
+    ``registry``.
     """
     places = places or Places()
     kept = () if storage is None else (storage.numbers,)
@@ -124,14 +128,16 @@ def create_app(
         # One route, so that whoever uses another method is told of both.
         return await (push if request.method == "POST" else stats)(request)
 
-    described = document(
-        store.limits,
-        telemetry_path=telemetry_path,
-        body_bytes=receiver.body_bytes,
-        needs_token=receiver.policy.token is not None,
-    )
-
     async def openapi(_: Request) -> Response:
+        # Described anew each time, for users come and go with the web configuration.
+        described = document(
+            store.limits,
+            telemetry_path=telemetry_path,
+            body_bytes=receiver.body_bytes,
+            needs_token=receiver.policy.token is not None,
+            needs_password=needs_password(),
+            http=limits,
+        )
         return _Json(described)
 
     async def healthy(_: Request) -> Response:

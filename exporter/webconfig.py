@@ -57,6 +57,15 @@ def parse(text: str | bytes, folder: Path, loading: Callable[[list[Path]], None]
     return WebConfig(tls_config, tls, headers, users)
 
 
+def asks_for_tls(text: str | bytes) -> bool:
+    """Whether a web configuration turns on TLS, however good the rest of it is.
+
+    Raises :class:`~exporter.errors.SettingsError` for what is no YAML.
+    """
+    sections = _section("", _yaml(text), _SECTIONS, [])
+    return bool(_section("tls_server_config", sections.get("tls_server_config"), _TLS, []))
+
+
 class _Loader(yaml.SafeLoader):
     """Reads plain YAML, and no key twice."""
 

@@ -104,9 +104,9 @@ def test_the_build_runs_line_by_line_and_its_result_is_healthy(tmp_path: Path) -
     )
     with Process(server, tmp_path / "log") as process:
         process.wait_until_ready()
-        check = [part.replace(":9309", f":{port}") for part in health[1:]]
-        assert subprocess.run([python, *check], check=False).returncode == 0
-    assert subprocess.run([python, *check], check=False, capture_output=True).returncode != 0
+        check = [str(python.parent / health[0]), *health[1:]]
+        assert subprocess.run(check, env=os.environ | variables, check=False).returncode == 0
+    assert subprocess.run(check, env=os.environ | variables, check=False, capture_output=True).returncode == 1
     whole = subprocess.run([python, "-m", "pip", "check"], capture_output=True, text=True, check=False)
     assert whole.returncode == 0, f"docker/requirements.txt lacks what pyproject.toml asks for: {whole.stdout}"
     listed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -99,9 +100,62 @@ def test_the_token_is_sent_whatever_a_netrc_file_says(
     assert site.requests[0].headers["Authorization"] == "Bearer secret"
 
 
-def test_a_name_and_a_password_in_the_url_are_basic_auth(site: Site) -> None:
-    HttpTransport(site.url.replace("//", "//me:mine@"))(b"{}")
-    assert site.requests[0].headers["Authorization"] == "Basic bWU6bWluZQ=="
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("me:mine", b"me:mine"),
+        ("me:", b"me:"),
+        ("me", b"me:"),
+        ("me:mi:ne", b"me:mi:ne"),
+        ("m%40e:100%25%2F%3F%23%3A%20", b"m@e:100%/?#: "),
+        ("m%C3%BC:\u20ac%E2%82%AC", "m\u00fc:\u20ac\u20ac".encode()),
+        ("me:m@ne", b"me:m@ne"),
+    ],
+)
+def test_a_name_and_a_password_in_the_url_are_basic_auth(site: Site, given: str, sent: bytes) -> None:
+    post = HttpTransport(site.url.replace("//", f"//{given}@"))
+    post(b"{}")
+    [request] = site.requests
+    assert request.headers["Authorization"] == f"Basic {b64encode(sent).decode()}"
+    assert request.path == "/api/stats"
+    assert post.url == f"{site.url}/api/stats", "what is shown in messages holds no password"
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "message"),
+    [
+        (
+            "http://me:secret@h",
+            "secret",
+            "token: expected none, for the url has a name and a password, and one header holds either",
+        ),
+        ("http://m%3Ae:secret@h", None, "url: expected a user's name without a colon"),
+        (
+            "http://me:12/secret@h",
+            None,
+            "url: expected an address such as http://127.0.0.1:9309, got 'http://***@h'",
+        ),
+        (
+            "http://me:secret\udcff@h",
+            None,
+            "url: expected an address such as http://127.0.0.1:9309, got 'http://***@h'",
+        ),
+    ],
+    ids=["a token too", "a colon in the name", "a slash in the password", "no text"],
+)
+def test_what_cannot_be_a_password_in_a_url_is_told_without_it(url: str, token: str | None, message: str) -> None:
+    with pytest.raises(ValueError, match=r".+") as caught:
+        HttpTransport(url, token)
+    assert str(caught.value) == message
+    assert "secret" not in message
+
+
+def test_a_password_is_in_no_exception() -> None:
+    with running(Site()) as site:
+        pass
+    with pytest.raises(OSError, match=r"/api/stats") as caught:
+        HttpTransport(site.url.replace("//", "//me:secret@"), timeout=2)(b"{}")
+    assert "secret" not in repr(caught.value)
 
 
 def test_a_proxy_for_the_internet_is_not_used_on_this_machine(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
