@@ -85,10 +85,10 @@ def create_app(
     The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed,
     ``links`` are addresses that the page leads to, by what is there, ``own_numbers`` sources of the exporter's own
     families beside ``hub``, ``places`` and ``storage``. ``places`` are those for live subscribers; pages of ``origins``
-    may use Socket.IO. ``limits``, and whether it ``needs_password`` now, are what the server around the app is described
-    with. With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen would fall,
-    which Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's families are in
-    ``registry``.
+    may use Socket.IO. ``limits``, and whether it ``needs_password`` now, are what the server around the app is
+    described with. With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen
+    would fall, which Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's
+    families are in ``registry``.
     """
     places = places or Places()
     kept = () if storage is None else (storage.numbers,)
