@@ -254,6 +254,18 @@ def test_attachments_are_not_gathered(running: Running) -> None:
     assert running.sockets._server._binary_packet == {}
 
 
+@pytest.mark.parametrize("packet", ['42["connect",{}]', '42["connect"]', '42["disconnect",{}]', '42["disconnect"]'])
+def test_an_event_called_as_a_reserved_one_makes_and_takes_no_client(running: Running, packet: str) -> None:
+    client = Polling(running.server)
+    for _ in range(5):
+        client.post(packet)
+    assert running.hub.numbers()["live_subscribers"]["socketio"] == 1
+    client.post(REQUEST)
+    assert stats_of(client.poll()) == [running.store.get_all_stats()]
+    client.post("1")
+    wait_until(lambda: running.hub.numbers()["live_subscribers"]["socketio"] == 0)
+
+
 def test_pages_of_other_sites_are_refused(running: Running) -> None:
     url = f"{running.server.url}/socket.io/?EIO=4&transport=polling"
     other = requests.get(url, headers={"Origin": "https://elsewhere.example"}, timeout=DEADLINE)
