@@ -16,7 +16,7 @@ from exporter.logs import RateLimited
 logger = logging.getLogger(__name__)
 
 _PER_PUSH: Final = 64 * 1024  # characters of a snapshot that may go out at the hub's pace; larger ones go less often
-_INCOMING: Final = 64 * 1024  # bytes; clients only ask
+INCOMING: Final = 64 * 1024  # bytes; clients only ask
 _UNREAD: Final = 32  # packets; one is a snapshot, the others are short
 _RESERVED: Final = ("connect", "disconnect")  # https://socket.io/docs/v4/emit-cheatsheet/#reserved-events
 
@@ -37,7 +37,7 @@ class Sockets:
             async_mode="asgi",
             async_handlers=False,  # one after the other: a client's flood waits in its own connection
             serializer=_TextPacket,
-            max_http_buffer_size=_INCOMING,
+            max_http_buffer_size=INCOMING,
             cors_allowed_origins=list(origins) or None,  # None lets in the exporter's own, and an empty list everybody
             cors_credentials="*" not in origins,
             logger=log,

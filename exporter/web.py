@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from exporter import __version__
 from exporter.batch import NotJson
+from exporter.bodies import arrived
 from exporter.collector import OwnNumbers
 from exporter.errors import InvalidBatch
 from exporter.exposition import Exposition, accepted
@@ -28,7 +29,7 @@ from exporter.live import Hub
 from exporter.openapi import document
 from exporter.places import Places
 from exporter.push import Receiver
-from exporter.sockets import Sockets
+from exporter.sockets import INCOMING, Sockets
 from exporter.stats import SharedStats
 from exporter.storage import Storage
 
@@ -145,7 +146,8 @@ def create_app(
             Route(telemetry_path, metrics),
             Route("/api/stats", api_stats, methods=["GET", "POST"]),
             Route("/api/openapi.json", openapi),
-            Mount("/socket.io", places.within(sockets.app, full=no_session_left)),
+            # A place is taken only once there is a whole request: Engine.IO waits for bodies as long as it takes.
+            Mount("/socket.io", arrived(places.within(sockets.app, full=no_session_left), INCOMING, places.refusals)),
             *_pages(telemetry_path, links or {}),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
