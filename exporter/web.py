@@ -9,6 +9,7 @@ from contextlib import aclosing
 from importlib import resources
 from string import Template
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -93,7 +94,9 @@ def create_app(
     sockets = Sockets(hub, origins)
 
     def no_session_left(scope: Scope) -> bool:
-        return b"sid=" not in scope.get("query_string", b"") and sockets.sessions >= places.limit
+        # Read as Engine.IO does, for which "xsid=1" and "sid=" name no session either.
+        query = parse_qs(scope.get("query_string", b"").decode(errors="replace"))
+        return "sid" not in query and sockets.sessions >= places.limit
 
     # Plain functions run in a pool of threads: however long a scrape takes, the event loop goes on.
     def metrics(request: Request) -> Response:

@@ -225,6 +225,8 @@ def test_too_many_subscribers_are_refused_and_places_come_free(start: Callable[.
     # A session without a connection takes a place as well, as does the next one.
     assert requests.get(polling, timeout=10).status_code == 200
     assert requests.get(polling, timeout=10).status_code == 503
+    for almost in ("&xsid=1", "&sid=", "&x=sid=1"):
+        assert requests.get(polling + almost, timeout=10).status_code == 503
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
