@@ -72,6 +72,7 @@ class Server:
             lifespan="off",
             ws=WebSocket,
             ws_max_size=_WEBSOCKET_BYTES,
+            ws_per_message_deflate=False,  # a message's size is known only once it is unpacked, a thousandfold
             log_config=None,  # the host program's logging is its own
             access_log=False,
             server_header=False,

@@ -206,6 +206,19 @@ def test_pings_of_a_client_that_does_not_read_are_not_kept_for_it(running: Runni
         assert grown < 2_000_000
 
 
+def test_messages_are_not_compressed(running: Running) -> None:
+    """A few kilobytes could be unpacked into megabytes, before anyone asks for the size of a message."""
+    with socket.create_connection(("127.0.0.1", running.server.port), timeout=DEADLINE) as client:
+        client.sendall(
+            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+        )
+        answer = client.recv(4096).lower()
+    assert answer.startswith(b"http/1.1 101 ")
+    assert b"permessage-deflate" not in answer
+
+
 def test_a_flood_of_requests_is_answered_with_few_snapshots(running: Running) -> None:
     client = Polling(running.server)
     for _ in range(20):
