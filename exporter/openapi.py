@@ -7,7 +7,7 @@ from typing import Any, Final
 from exporter import __version__
 from exporter.batch import FUTURE, ID_LIMITS
 from exporter.history import RECENT_TRIGGERS
-from exporter.validation import Limits
+from exporter.validation import LEVELS, Limits
 
 _Data = dict[str, Any]
 
@@ -43,7 +43,7 @@ def _schemas(limits: Limits) -> _Data:
     event = _ref("Id") | {"description": "With the same source and id, an event is counted once."}
     details = {
         "type": "object",
-        "description": f"Whatever describes the trigger, of at most {limits.details_bytes} bytes as JSON.",
+        "description": f"Whatever describes the trigger, of at most {limits.details_bytes} bytes and {LEVELS} levels as JSON.",
     }
     return {
         "Name": {
