@@ -204,7 +204,17 @@ class TestRestart:
             store.update_viewers("new", 1)
         with pytest.raises(ValueError, match="trigger_type: expected one of the 2 trigger types known"):
             store.add_trigger("xQc", "new")
-        for name in ("xQc", "shroud"):
+        # Nor does a batch, which is refused whole, for what there is already.
+        known = [{"streamer": "xQc", "type": kind} for kind in ("raid", "keyword")]
+        assert store.apply({"viewer_counts": {"xQc": 1, "shroud": 2}, "triggers": known}) == (4, 0)
+        with pytest.raises(ValueError, match="body: expected at most 1 streamers held, got 3"):
+            store.apply({"viewer_counts": {"xQc": 1, "new": 1}})
+        with pytest.raises(ValueError, match="body: expected at most 2 trigger types, got 3"):
+            store.apply({"triggers": [{"streamer": "xQc", "type": "new"}]})
+        with pytest.raises(ValueError, match="body: expected at most 1 streamers held, got 2"):
+            store.apply({"cleared": ["shroud"], "viewer_counts": {"new": 1}})
+        assert store.apply({"cleared": ["shroud", "xQc"], "viewer_counts": {"new": 1}}) == (3, 0)
+        for name in ("xQc", "new"):
             store.clear_streamer_stats(name)
         store.add_trigger("new", "new")
 
