@@ -43,7 +43,9 @@ def _schemas(limits: Limits) -> _Data:
     event = _ref("Id") | {"description": "With the same source and id, an event is counted once."}
     details = {
         "type": "object",
-        "description": f"Whatever describes the trigger, of at most {limits.details_bytes} bytes and {LEVELS} levels as JSON.",
+        "description": (
+            f"Whatever describes the trigger, of at most {limits.details_bytes} bytes and {LEVELS} levels as JSON."
+        ),
     }
     return {
         "Name": {

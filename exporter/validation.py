@@ -16,7 +16,6 @@ from typing import Final
 
 from exporter.errors import InvalidUpdate
 
-
 LEVELS: Final = 100  # of details: Python reads and writes some hundreds, the fewer the deeper it is called
 _TEXTS: Final = re.compile(r'"(?:[^"\\]|\\.)*"')  # of JSON, whose brackets are none
 

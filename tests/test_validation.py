@@ -115,9 +115,7 @@ def _circular() -> dict[str, Any]:
     return details
 
 
-@pytest.mark.parametrize(
-    "value", [_nested(99), {"in": [_nested(97)] * 5}, {'"[': '[{"\\' * 200}, {"in": [[]] * 1000}]
-)
+@pytest.mark.parametrize("value", [_nested(99), {"in": [_nested(97)] * 5}, {'"[': '[{"\\' * 200}, {"in": [[]] * 1000}])
 def test_details_of_not_too_many_levels_are_kept(value: dict[str, Any]) -> None:
     assert json.loads(validation.details("details", value, LIMITS)) == value
 
