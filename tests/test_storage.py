@@ -443,6 +443,48 @@ def wrong_content(path: Path) -> None:
     file.close()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE streamers SET streamer = 'shroud'",
+        "UPDATE streamers SET clips = 'many'",
+        "UPDATE streamers SET clips = -1",
+        "UPDATE triggers SET count = 'many'",
+        "UPDATE triggers SET count = x'01'",
+        "UPDATE triggers SET type = x'ff'",
+        "UPDATE triggers SET newest = 'soon'",
+        "UPDATE triggers SET newest = 1e300",
+        "UPDATE recent SET at = 'soon'",
+        "UPDATE recent SET at = 1e300",
+        "UPDATE recent SET details = '[]'",
+        "UPDATE recent SET streamer = x'ff'",
+        "UPDATE clips_today SET clips = 'many'",
+        "UPDATE ids SET id = x'ff'",
+        "UPDATE about SET value = 'soon' WHERE key = 'day_ends'",
+    ],
+)
+def test_a_value_that_was_never_written_is_damage(tmp_path: Path, open_store: Open, change: str) -> None:
+    store, storage = open_store()
+    store.apply({"triggers": [{"streamer": "xQc", "type": "raid", "id": "1"}], "clips": [{"streamer": "xQc"}]})
+    storage.close()
+    with sqlite3.connect(tmp_path / FILE_NAME) as file:
+        file.execute(change)
+    file.close()
+    store, storage = open_store()
+    assert storage.numbers()["storage_errors"][Trouble.DAMAGED] >= 1
+    assert storage.numbers()["storage_up"] == 0
+    assert store.rows() == []
+    with sqlite3.connect(tmp_path / FILE_NAME) as file:
+        file.execute("DELETE FROM streamers")
+        file.execute("DELETE FROM triggers")
+        file.execute("DELETE FROM recent")
+        file.execute("DELETE FROM clips_today")
+        file.execute("DELETE FROM ids")
+        file.execute("DELETE FROM about")
+    file.close()
+    wait_for(lambda: storage.numbers()["storage_up"])  # it is looked at again, and again
+
+
 BadFile = tuple[Callable[[Path], object], Trouble, str]
 BAD_FILES: list[BadFile] = [
     (
