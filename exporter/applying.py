@@ -49,14 +49,19 @@ def apply(state: State, batch: Batch, now: float) -> tuple[int, int]:
 
 
 def _check_room(state: State, cleared: Iterable[str], streamers: set[str], triggers: Iterable[TriggerUpdate]) -> None:
-    """Refuse what would hold one streamer or trigger type too many once ``cleared`` are gone."""
+    """Refuse what would hold one streamer or trigger type too many once ``cleared`` are gone.
+
+    What was restored may be above the limits already: then what adds none is no more refused than elsewhere.
+    """
     gone = {name: row for name in cleared if (row := state.rows.get(name)) is not None}
-    held = len(state.rows) - len(gone) + sum(name not in state.rows or name in gone for name in streamers)
+    added = sum(name not in state.rows or name in gone for name in streamers)
+    held = len(state.rows) - len(gone) + added
     limit = state.limits.streamers
-    if held > limit:
+    if added and held > limit:
         raise InvalidBatch([f"body: expected at most {limit} streamers held, got {held}"], Reason.STREAMERS)
     left = state.others - Counter(kind for row in gone.values() for kind in row.triggers if kind in state.others)
-    types = len({*state.zeros, *left, *(each.type for each in triggers)})
+    known = {*state.zeros, *left}
+    types = len(known | {each.type for each in triggers})
     limit = state.limits.trigger_types
-    if types > limit:
+    if len(known) < types > limit:
         raise InvalidBatch([f"body: expected at most {limit} trigger types, got {types}"], Reason.TRIGGER_TYPES)

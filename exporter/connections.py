@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+from wsproto.events import Ping
 
 from exporter.door import Door
 from exporter.limits import Refused
@@ -220,6 +222,15 @@ class Connection(H11Protocol):
             for event in events:
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+
+class WebSocket(WSProtocol):
+    """What a connection becomes that a WebSocket was asked for on."""
+
+    def handle_ping(self, event: Ping) -> None:
+        """Answer, unless the peer does not read: its pings may be many, and their answers would all be kept for it."""
+        if self.writable.is_set():
+            super().handle_ping(event)
 
 
 def _notice_dead_peers(transport: asyncio.Transport) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from datetime import datetime, time, timedelta, tzinfo
+from typing import Final
+
+_SET_BACK: Final = 2 * 86400.0  # seconds; a clock set back over one midnight is nearer to the next but one
 
 
 class DailyCounts:
@@ -27,9 +30,12 @@ class DailyCounts:
     def turn(self, now: float) -> bool:
         """Forget yesterday if ``now`` (Unix time) is past midnight; tells whether it did.
 
-        A clock that is set back does not give yesterday back, nor does it lose today.
+        A clock that is set back does not give yesterday back, nor does it lose today. One that was days ahead does not
+        keep this day from ending in time.
         """
         if now < self.ends:
+            if now < self.ends - _SET_BACK:
+                self.ends = self._next_midnight(now)
             return False
         self.ends = self._next_midnight(now)
         had_any = bool(self._counts)

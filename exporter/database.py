@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from exporter.counted import Counted, Counts
-from exporter.errors import StorageError
+from exporter.errors import StorageError, shown
 from exporter.history import Trigger
 from exporter.ids import CAPACITY
 from exporter.schema import FILE_NAME, take, transaction
 from exporter.troubles import Trouble, described
 
 _VARIABLES: Final = 8000  # of one statement: thousands of rows
+_TIMES_END: Final = 253402300800.0  # Unix time: what comes after the year 9999 has no ISO 8601 form
 LOCK_WAIT: Final = 5.0  # seconds for an exporter that is being stopped to let go of the file
 
 
@@ -67,7 +68,7 @@ class Database:
         """Everything that was kept, and the ``instance`` of the store that it is from."""
         try:
             return self._load()
-        except (sqlite3.Error, TypeError, ValueError) as problem:
+        except (sqlite3.Error, TypeError, ValueError, LookupError, RecursionError) as problem:
             raise described(self._path, problem) from None
 
     def _load(self) -> tuple[str | None, Counted]:
@@ -75,26 +76,28 @@ class Database:
         about = dict(execute("SELECT key, value FROM about"))
         rows: dict[str, Counts | None] = {}
         for streamer, clips in execute("SELECT streamer, clips FROM streamers ORDER BY rowid"):
-            rows[streamer] = Counts(clips, {}, {})
+            rows[_text(streamer)] = Counts(_count(clips), {}, {})
         for streamer, kind, count, newest in execute(
             "SELECT streamer, type, count, newest FROM triggers ORDER BY rowid"
         ):
             counts: Any = rows[streamer]
-            counts.triggers[kind] = count
+            counts.triggers[_text(kind)] = _count(count)
             if newest is not None:
-                counts.last_triggers[kind] = newest
-        recent = tuple(map(Trigger._make, execute("SELECT streamer, type, at, details FROM recent ORDER BY place")))
-        for trigger in recent:
-            json.loads(trigger.details)
+                counts.last_triggers[kind] = _time(newest)
+        recent = tuple(
+            Trigger(_text(streamer), _text(kind), _time(at), _details(details))
+            for streamer, kind, at, details in execute("SELECT streamer, type, at, details FROM recent ORDER BY place")
+        )
         ids = execute("SELECT number, source, id FROM ids ORDER BY number").fetchall()
+        today = execute("SELECT streamer, clips FROM clips_today ORDER BY rowid")
         return about.get("instance"), Counted(
             version=0,
             whole=True,
             rows=rows,
-            clips_today=dict(execute("SELECT streamer, clips FROM clips_today ORDER BY rowid")),
+            clips_today={_text(streamer): _count(clips) for streamer, clips in today},
             day_ends=float(about.get("day_ends", 0)),
             recent=recent,
-            ids=[(source, name) for _, source, name in ids],
+            ids=[(_text(source), _text(name)) for _, source, name in ids],
             ids_total=ids[-1][0] if ids else 0,
         )
 
@@ -169,3 +172,32 @@ class Database:
         """Let go of the file; what was committed stays."""
         with suppress(sqlite3.Error):
             self._connection.close()
+
+
+# A column takes any value, whatever its type is called: https://sqlite.org/datatype3.html. What is not what was written
+# would be found out about later, by who is shown it.
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, got {shown(value)}")  # noqa: TRY004 - as a damaged file has it
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"expected a whole number of at least 0, got {shown(value)}")
+    return value
+
+
+def _time(value: object) -> float:
+    if not isinstance(value, float) or not 0 <= value < _TIMES_END:
+        raise ValueError(f"expected a Unix time, got {shown(value)}")
+    return value
+
+
+def _details(value: object) -> str:
+    text = _text(value)
+    if not isinstance(json.loads(text), dict):
+        raise ValueError(f"expected a JSON object, got {shown(value)}")  # noqa: TRY004
+    return text

@@ -26,6 +26,7 @@ _LOOK: Final = 1.0  # seconds between looks for what time alone changes: streame
 _SHARE: Final = 20  # pushing takes at most one part in so many of a core: many subscribers get fewer pushes
 _SENDING: Final = 50e-6  # seconds of work that a push to one subscriber is, as benchmarks/push.py measures it,
 _SENDING_EACH: Final = 1e-9  # and for each character of it
+_RENDERINGS: Final = 16  # kept at once: a client that comes back may say that it knows any version
 _SLOWEST: Final = 5.0  # seconds between pushes, however many subscribers there are
 
 
@@ -121,6 +122,8 @@ class Hub:
         """
         rendering = self._renderings.get(version)
         if rendering is None:
+            while len(self._renderings) >= _RENDERINGS:
+                del self._renderings[next(iter(self._renderings))]
             upto = self._version if version is not None and version <= self._version else None
             rendering = self._renderings[version] = asyncio.create_task(self._rendered(version, upto))
         # One subscriber that goes away must not take the others' rendering with it.

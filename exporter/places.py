@@ -19,7 +19,7 @@ class Places:
 
     def __init__(self, limits: HttpLimits | None = None, refusals: Refusals | None = None) -> None:
         self.limit = (limits or HttpLimits()).subscribers
-        self._refusals = refusals or Refusals()
+        self.refusals = refusals or Refusals()
         self._taken = 0
 
     def numbers(self) -> Mapping[str, Any]:
@@ -45,7 +45,7 @@ class Places:
         return answer
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._refusals.count(
+        self.refusals.count(
             Refused.SUBSCRIBERS, f"a live subscriber: there are {self.limit} already (--limit.subscribers)"
         )
         error = f"expected fewer than {self.limit} live subscribers"

@@ -17,7 +17,7 @@ import uvicorn
 from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.types import ASGIApp
 
-from exporter.connections import Connection
+from exporter.connections import Connection, WebSocket
 from exporter.door import Door
 from exporter.errors import ListenError
 from exporter.limits import BODY_BYTES, HttpLimits, Refusals
@@ -69,8 +69,9 @@ class Server:
             http=cast("type[asyncio.Protocol]", partial(Connection, door)),
             h11_max_incomplete_event_size=door.limits.header_bytes,
             lifespan="off",
-            ws="wsproto",
+            ws=WebSocket,
             ws_max_size=_WEBSOCKET_BYTES,
+            ws_per_message_deflate=False,  # a message's size is known only once it is unpacked, a thousandfold
             log_config=None,  # the host program's logging is its own
             access_log=False,
             server_header=False,

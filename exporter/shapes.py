@@ -6,7 +6,7 @@ from typing import Any
 
 from exporter.batch import FUTURE, ID_LIMITS
 from exporter.history import RECENT_TRIGGERS
-from exporter.validation import Limits
+from exporter.validation import LEVELS, Limits
 
 Data = dict[str, Any]
 
@@ -45,7 +45,9 @@ def schemas(limits: Limits) -> Data:
     event = ref("Id") | {"description": "With the same source and id, an event is counted once."}
     details = {
         "type": "object",
-        "description": f"Whatever describes the trigger, of at most {limits.details_bytes} bytes as JSON.",
+        "description": (
+            f"Whatever describes the trigger, of at most {limits.details_bytes} bytes and {LEVELS} levels as JSON."
+        ),
     }
     return {
         "Name": {

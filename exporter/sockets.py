@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
 
 import socketio
-from socketio.packet import BINARY_ACK, BINARY_EVENT, Packet
+from socketio.packet import BINARY_ACK, BINARY_EVENT, EVENT, Packet
 
 from exporter.live import Hub
 from exporter.logs import RateLimited
@@ -16,8 +16,9 @@ from exporter.logs import RateLimited
 logger = logging.getLogger(__name__)
 
 _PER_PUSH: Final = 64 * 1024  # characters of a snapshot that may go out at the hub's pace; larger ones go less often
-_INCOMING: Final = 64 * 1024  # bytes; clients only ask
+INCOMING: Final = 64 * 1024  # bytes; clients only ask
 _UNREAD: Final = 32  # packets; one is a snapshot, the others are short
+_RESERVED: Final = ("connect", "disconnect")  # https://socket.io/docs/v4/emit-cheatsheet/#reserved-events
 
 
 class Sockets:
@@ -36,7 +37,7 @@ class Sockets:
             async_mode="asgi",
             async_handlers=False,  # one after the other: a client's flood waits in its own connection
             serializer=_TextPacket,
-            max_http_buffer_size=_INCOMING,
+            max_http_buffer_size=INCOMING,
             cors_allowed_origins=list(origins) or None,  # None lets in the exporter's own, and an empty list everybody
             cors_credentials="*" not in origins,
             logger=log,
@@ -118,13 +119,19 @@ class _Unread(asyncio.Queue[Any]):
 
 
 class _TextPacket(Packet):  # type: ignore[misc] # python-socketio has no types
-    """A packet without attachments, which the protocol would gather in any number before it looks at them."""
+    """A packet that the protocol's implementation handles well.
+
+    It would gather attachments in any number before it looks at them, and takes an event of a client's that is called
+    ``connect`` for one more client, who then never leaves.
+    """
 
     def decode(self, encoded_packet: str) -> int:
-        """Read a packet; raises ``ValueError`` for one that announces attachments."""
+        """Read a packet; raises ``ValueError`` for one that announces attachments, and for a reserved event."""
         count: int = super().decode(encoded_packet)
         if self.packet_type in {BINARY_EVENT, BINARY_ACK}:
             raise ValueError("expected a packet without attachments")
+        if self.packet_type == EVENT and isinstance(self.data, list) and self.data and self.data[0] in _RESERVED:
+            raise ValueError(f"expected an event of the client's own, got {self.data[0]}")
         return count
 
 

@@ -164,7 +164,8 @@ class State:
 
     def settle(self, now: float) -> None:
         """Let time do its work: drop who is stale, begin a new day."""
-        if now >= self._next_expiry:
+        # Later than from now on is no expiry, but for a clock that was ahead and is set back.
+        if now >= self._next_expiry or self._expiry(now) < self._next_expiry < math.inf:
             self._expire(now)
         if self.clips_today.turn(now):
             self._unasked += 1
@@ -175,6 +176,10 @@ class State:
         return int(self.restored if updated is None else updated) + 1 + self._stale_after
 
     def _expire(self, now: float) -> None:
+        self.restored = min(self.restored, now)
+        for row in self.rows.values():
+            if row.updated is not None and row.updated > now:
+                row.updated = now
         stale = [name for name, row in self.rows.items() if now >= self._expiry(row.updated)]
         for name in stale:
             self.drop(name, now)

@@ -9,10 +9,15 @@ from __future__ import annotations
 import json
 import math
 import numbers
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from exporter.errors import InvalidUpdate
+
+LEVELS: Final = 100  # of details: Python reads and writes some hundreds, the fewer the deeper it is called
+_TEXTS: Final = re.compile(r'"(?:[^"\\]|\\.)*"')  # of JSON, whose brackets are none
 
 
 class Reason(StrEnum):
@@ -108,4 +113,18 @@ def details(field: str, value: object, limits: Limits) -> str:
     if size > limits.details_bytes:
         expected = f"at most {limits.details_bytes} bytes as JSON (this has {size})"
         raise InvalidUpdate(field, value, expected, Reason.DETAILS)
+    if _levels(text) > LEVELS:
+        raise InvalidUpdate(field, value, f"a dict of at most {LEVELS} levels", Reason.DETAILS)
     return text
+
+
+def _levels(text: str) -> int:
+    """How deep the objects and lists of JSON text are nested, or more than that if there are few of them."""
+    opened = text.count("{") + text.count("[")
+    if opened <= LEVELS:
+        return opened
+    level = deepest = 0
+    for each in _TEXTS.sub("", text):
+        level += (each in "{[") - (each in "}]")
+        deepest = max(deepest, level)
+    return deepest

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from importlib import resources
 from string import Template
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from exporter import __version__
 from exporter.batch import NotJson
+from exporter.bodies import arrived
 from exporter.collector import OwnNumbers
 from exporter.errors import InvalidBatch
 from exporter.exposition import Exposition, accepted
@@ -29,7 +31,7 @@ from exporter.live import Hub
 from exporter.openapi import document
 from exporter.places import Places
 from exporter.push import Receiver
-from exporter.sockets import Sockets
+from exporter.sockets import INCOMING, Sockets
 from exporter.stats import SharedStats
 from exporter.storage import Storage
 
@@ -96,7 +98,9 @@ def create_app(
     sockets = Sockets(hub, origins)
 
     def no_session_left(scope: Scope) -> bool:
-        return b"sid=" not in scope.get("query_string", b"") and sockets.sessions >= places.limit
+        # Read as Engine.IO does, for which "xsid=1" and "sid=" name no session either.
+        query = parse_qs(scope.get("query_string", b"").decode(errors="replace"))
+        return "sid" not in query and sockets.sessions >= places.limit
 
     # Plain functions run in a pool of threads: however long a scrape takes, the event loop goes on.
     def metrics(request: Request) -> Response:
@@ -151,7 +155,8 @@ def create_app(
             Route(telemetry_path, metrics),
             Route("/api/stats", api_stats, methods=["GET", "POST"]),
             Route("/api/openapi.json", openapi),
-            Mount("/socket.io", places.within(sockets.app, full=no_session_left)),
+            # A place is taken only once there is a whole request: Engine.IO waits for bodies as long as it takes.
+            Mount("/socket.io", arrived(places.within(sockets.app, full=no_session_left), INCOMING, places.refusals)),
             *_pages(telemetry_path, links or {}),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +23,8 @@ _LOOK: Final = 1.0  # seconds between looks at the files
 class WebFile:
     """A web configuration file and the certificates that it names.
 
-    :attr:`config` is the newest that can be used. Whether there is TLS at all is decided once. Raises
+    :attr:`config` is the newest that can be used. Whether there is TLS at all is decided once, and passwords and
+    client certificates that were asked for are asked for until a restart. Raises
     :class:`~exporter.errors.SettingsError`, which holds every mistake, if it cannot be used from the start.
     """
 
@@ -79,7 +81,16 @@ class WebFile:
         config = self._read()
         if (config.tls is None) != (self.config.tls is None):
             raise SettingsError([f"{self.path}: turning TLS on or off needs a restart"])
+        # A file that is being written, or that a full disk left empty, must not let everybody in.
+        if self.config.users and not config.users:
+            raise SettingsError([f"{self.path}: turning passwords off needs a restart"])
+        if self._asks_for_certificates(self.config) and not self._asks_for_certificates(config):
+            raise SettingsError([f"{self.path}: letting in clients without a certificate needs a restart"])
         return config
+
+    @staticmethod
+    def _asks_for_certificates(config: WebConfig) -> bool:
+        return config.tls is not None and config.tls.context.verify_mode == ssl.CERT_REQUIRED
 
     async def watch(self) -> None:
         """Look for changes once a second, for ever."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import socket
@@ -16,7 +17,7 @@ import requests
 import trustme
 from prometheus_client import CollectorRegistry
 
-from exporter import SharedStats
+from exporter import SharedStats, bodies
 from exporter.limits import HttpLimits
 from exporter.metrics import HTTP_REFUSED
 from exporter.server import Server, serve
@@ -225,6 +226,37 @@ def test_too_many_subscribers_are_refused_and_places_come_free(start: Callable[.
     # A session without a connection takes a place as well, as does the next one.
     assert requests.get(polling, timeout=10).status_code == 200
     assert requests.get(polling, timeout=10).status_code == 503
+    for almost in ("&xsid=1", "&sid=", "&x=sid=1"):
+        assert requests.get(polling + almost, timeout=10).status_code == 503
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_body_that_does_not_arrive_takes_no_subscriber_s_place(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.5)
+    server = start(HttpLimits(connections=20, subscribers=2))
+    polling = "/socket.io/?EIO=4&transport=polling"
+    sid = json.loads(requests.get(server.url + polling, timeout=10).text[1:])["sid"]
+    request = f"{method} {polling}&sid={sid} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n".encode()
+    with ExitStack() as clients:
+        slow = [clients.enter_context(closing(connect(server, request, b"4"))) for _ in range(4)]
+        subscriber = clients.enter_context(closing(connect(server, SSE)))
+        assert subscriber.recv(15) == b"HTTP/1.1 200 OK"
+        for client in slow:
+            answer = read_to_the_end(client)
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"expected the whole body within 0.5 s" in answer
+    assert refused(server) == {"malformed": 4}
+
+
+def test_a_body_without_an_end_is_refused(start: Callable[..., Server]) -> None:
+    server = start(HttpLimits())
+    piece = b"10000\r\n" + b"4" * 65536 + b"\r\n"
+    said = b"POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with closing(connect(server, said, piece, piece)) as client:
+        assert client.recv(1024).startswith(b"HTTP/1.1 413 ")
+    assert refused(server) == {"malformed": 1}
 
 
 class TestTls:

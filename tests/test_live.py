@@ -379,6 +379,21 @@ def test_one_rendering_serves_all_who_know_the_same(store: SharedStats, monkeypa
     play(scene())
 
 
+@pytest.mark.parametrize("first", [0, 10**17])
+def test_few_renderings_are_kept_whatever_versions_are_said_to_be_known(store: SharedStats, first: int) -> None:
+    async def scene() -> None:
+        for number in range(100):
+            store.update_viewers("ada", number)
+        hub = Hub(store, interval=NEVER)
+        async with following(hub):
+            for version in range(first, first + 100):
+                await first_of(hub, version)
+            assert len(hub._renderings) <= 16
+            assert (await first_of(hub, first)).version == store.version
+
+    play(scene())
+
+
 def test_one_that_goes_away_does_not_take_the_others_rendering_with_it(
     store: SharedStats, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -188,6 +188,29 @@ def test_a_flood_over_a_websocket_that_is_not_read_is_bounded(running: Running, 
         assert stats_of(other.poll()) == [running.store.get_all_stats()]
 
 
+def test_pings_of_a_client_that_does_not_read_are_not_kept_for_it(running: Running) -> None:
+    client = WebSocket(running.server)
+    pings = bytes([0x89, 0x80 | 125]) + bytes(4 + 125)
+    [connection] = running.server._uvicorn.server_state.connections
+    with client.socket:
+        for _ in range(300):  # 19 MB, far more than the sockets' own buffers
+            client.socket.sendall(pings * 500)
+        assert connection.transport.get_write_buffer_size() < 500_000
+
+
+def test_messages_are_not_compressed(running: Running) -> None:
+    """A few kilobytes could be unpacked into megabytes, before anyone asks for the size of a message."""
+    with socket.create_connection(("127.0.0.1", running.server.port), timeout=DEADLINE) as client:
+        client.sendall(
+            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+        )
+        answer = client.recv(4096).lower()
+    assert answer.startswith(b"http/1.1 101 ")
+    assert b"permessage-deflate" not in answer
+
+
 def test_a_flood_of_requests_is_answered_with_few_snapshots(running: Running) -> None:
     client = Polling(running.server)
     for _ in range(20):
@@ -252,6 +275,18 @@ def test_attachments_are_not_gathered(running: Running) -> None:
     client.post('45999999999-["request_stats",{"_placeholder":true,"num":0}]')
     client.post("bAAAA")
     assert running.sockets._server._binary_packet == {}
+
+
+@pytest.mark.parametrize("packet", ['42["connect",{}]', '42["connect"]', '42["disconnect",{}]', '42["disconnect"]'])
+def test_an_event_called_as_a_reserved_one_makes_and_takes_no_client(running: Running, packet: str) -> None:
+    client = Polling(running.server)
+    for _ in range(5):
+        client.post(packet)
+    assert running.hub.numbers()["live_subscribers"]["socketio"] == 1
+    client.post(REQUEST)
+    assert stats_of(client.poll()) == [running.store.get_all_stats()]
+    client.post("1")
+    wait_until(lambda: running.hub.numbers()["live_subscribers"]["socketio"] == 0)
 
 
 def test_pages_of_other_sites_are_refused(running: Running) -> None:

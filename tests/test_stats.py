@@ -226,6 +226,16 @@ class TestMidnight:
         clock.pass_by(-60)
         assert store.get_clips_today("xQc") == 1
 
+    def test_a_day_ends_in_time_after_a_clock_was_ahead(self, clock: FakeClock) -> None:
+        store = SharedStats.create(clock=clock, time_zone=ZoneInfo("UTC"))
+        clock.pass_by(30 * 86400)
+        store.increment_clips_today("xQc")
+        clock.pass_by(-30 * 86400)
+        store.increment_clips_today("xQc")
+        assert store.get_clips_today("xQc") == 2
+        clock.pass_by(86400)
+        assert store.get_clips_today("xQc") == 0
+
     def test_names_of_a_day_are_bounded_and_those_held_stay(self, clock: FakeClock) -> None:
         store = SharedStats.create(clock=clock, time_zone=ZoneInfo("UTC"), limits=Limits(streamers=3))
         store.increment_clips_today("held")
@@ -236,6 +246,26 @@ class TestMidnight:
 
 
 class TestExpiry:
+    @pytest.mark.parametrize("others", [True, False])
+    def test_a_streamer_of_a_clock_that_was_ahead_is_cleared_in_time(
+        self, store: SharedStats, clock: FakeClock, others: bool
+    ) -> None:
+        if others:
+            store.update_viewers("here", 1)
+        clock.pass_by(200)
+        store.update_viewers("gone", 1)
+        clock.pass_by(-100)
+        assert "gone" in store.viewer_counts
+        clock.pass_by(30 * 86400)
+        store.update_viewers("gone", 1)
+        clock.pass_by(-30 * 86400)
+        for _ in range(4):
+            assert "gone" in store.viewer_counts
+            clock.pass_by(100)
+            if others:
+                store.update_viewers("here", 1)
+        assert ("gone" in store.viewer_counts, "here" in store.viewer_counts) == (False, others)
+
     def test_a_streamer_without_updates_is_cleared(self, store: SharedStats, clock: FakeClock) -> None:
         store.update_viewers("gone", 1)
         store.add_trigger("gone", "keyword")

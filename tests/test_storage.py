@@ -204,7 +204,17 @@ class TestRestart:
             store.update_viewers("new", 1)
         with pytest.raises(ValueError, match="trigger_type: expected one of the 2 trigger types known"):
             store.add_trigger("xQc", "new")
-        for name in ("xQc", "shroud"):
+        # Nor does a batch, which is refused whole, for what there is already.
+        known = [{"streamer": "xQc", "type": kind} for kind in ("raid", "keyword")]
+        assert store.apply({"viewer_counts": {"xQc": 1, "shroud": 2}, "triggers": known}) == (4, 0)
+        with pytest.raises(ValueError, match="body: expected at most 1 streamers held, got 3"):
+            store.apply({"viewer_counts": {"xQc": 1, "new": 1}})
+        with pytest.raises(ValueError, match="body: expected at most 2 trigger types, got 3"):
+            store.apply({"triggers": [{"streamer": "xQc", "type": "new"}]})
+        with pytest.raises(ValueError, match="body: expected at most 1 streamers held, got 2"):
+            store.apply({"cleared": ["shroud"], "viewer_counts": {"new": 1}})
+        assert store.apply({"cleared": ["shroud", "xQc"], "viewer_counts": {"new": 1}}) == (3, 0)
+        for name in ("xQc", "new"):
             store.clear_streamer_stats(name)
         store.add_trigger("new", "new")
 
@@ -431,6 +441,48 @@ def wrong_content(path: Path) -> None:
     with sqlite3.connect(path) as file:
         file.execute("INSERT INTO recent VALUES (0, 'xQc', 'keyword', 1.0, 'no JSON')")
     file.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE streamers SET streamer = 'shroud'",
+        "UPDATE streamers SET clips = 'many'",
+        "UPDATE streamers SET clips = -1",
+        "UPDATE triggers SET count = 'many'",
+        "UPDATE triggers SET count = x'01'",
+        "UPDATE triggers SET type = x'ff'",
+        "UPDATE triggers SET newest = 'soon'",
+        "UPDATE triggers SET newest = 1e300",
+        "UPDATE recent SET at = 'soon'",
+        "UPDATE recent SET at = 1e300",
+        "UPDATE recent SET details = '[]'",
+        "UPDATE recent SET streamer = x'ff'",
+        "UPDATE clips_today SET clips = 'many'",
+        "UPDATE ids SET id = x'ff'",
+        "UPDATE about SET value = 'soon' WHERE key = 'day_ends'",
+    ],
+)
+def test_a_value_that_was_never_written_is_damage(tmp_path: Path, open_store: Open, change: str) -> None:
+    store, storage = open_store()
+    store.apply({"triggers": [{"streamer": "xQc", "type": "raid", "id": "1"}], "clips": [{"streamer": "xQc"}]})
+    storage.close()
+    with sqlite3.connect(tmp_path / FILE_NAME) as file:
+        file.execute(change)
+    file.close()
+    store, storage = open_store()
+    assert storage.numbers()["storage_errors"][Trouble.DAMAGED] >= 1
+    assert storage.numbers()["storage_up"] == 0
+    assert store.rows() == []
+    with sqlite3.connect(tmp_path / FILE_NAME) as file:
+        file.execute("DELETE FROM streamers")
+        file.execute("DELETE FROM triggers")
+        file.execute("DELETE FROM recent")
+        file.execute("DELETE FROM clips_today")
+        file.execute("DELETE FROM ids")
+        file.execute("DELETE FROM about")
+    file.close()
+    wait_for(lambda: storage.numbers()["storage_up"])  # it is looked at again, and again
 
 
 BadFile = tuple[Callable[[Path], object], Trouble, str]

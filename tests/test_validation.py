@@ -115,6 +115,11 @@ def _circular() -> dict[str, Any]:
     return details
 
 
+@pytest.mark.parametrize("value", [_nested(99), {"in": [_nested(97)] * 5}, {'"[': '[{"\\' * 200}, {"in": [[]] * 1000}])
+def test_details_of_not_too_many_levels_are_kept(value: dict[str, Any]) -> None:
+    assert json.loads(validation.details("details", value, LIMITS)) == value
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -123,12 +128,14 @@ def _circular() -> dict[str, Any]:
         ({"text": "\ud800"}, "a dict that JSON can hold ('utf-8' codec can't encode character"),
         ({(1, 2): 3}, "a dict that JSON can hold (keys must be str, int, float, bool or None, not tuple)"),
         (_circular(), "a dict that JSON can hold (Circular reference detected)"),
+        (_nested(100), "a dict of at most 100 levels, got {'in': {'in': "),
+        ({"in": [_nested(49), _nested(98)]}, "a dict of at most 100 levels, got {'in': [{"),
         (_nested(100_000), "a dict that JSON can hold (maximum recursion depth exceeded"),
         ({"text": "x" * 1_000_000}, "at most 4096 bytes as JSON (this has 1000011), got {'text': 'xxxxx"),
         ([1], "a dict, got [1]"),
         ("spike", "a dict, got 'spike'"),
     ],
-    ids=["set", "nan", "surrogate", "key", "circular", "deep", "megabyte", "list", "text"],
+    ids=["set", "nan", "surrogate", "key", "circular", "level", "levels", "deep", "megabyte", "list", "text"],
 )
 def test_details_that_json_cannot_hold_are_refused(value: object, expected: str) -> None:
     with pytest.raises(InvalidUpdate) as refusal:

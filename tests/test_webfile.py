@@ -71,9 +71,35 @@ def test_users_come_and_go(file: Path) -> None:
     file.write_text(TLS + f"basic_auth_users: {{prometheus: {HASH}}}\n")
     web.renew()
     assert web.users == {"prometheus": HASH.encode()}
+    file.write_text(TLS + f"basic_auth_users: {{grafana: {HASH}}}\n")
+    web.renew()
+    assert web.users == {"grafana": HASH.encode()}
+
+
+@pytest.mark.parametrize("text", ["", "http_server_config: {}\n", "basic_auth_users: {}\n", "basic_auth_users:\n"])
+def test_passwords_do_not_go_while_it_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text(f"basic_auth_users: {{prometheus: {HASH}}}\n")
+    web = WebFile(file)
+    file.write_text(text)
+    web.renew()
+    assert web.users == {"prometheus": HASH.encode()}
+    assert not web.numbers()["web_config_succeeded"]
+    assert "turning passwords off needs a restart" in caplog.text
+
+
+def test_client_certificates_are_asked_for_while_it_runs(
+    file: Path, authority: trustme.CA, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority.cert_pem.write_to_path(file.parent / "ca.pem")
+    mutual = "{client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem, "
+    file.write_text(TLS.replace("{", mutual))
+    web = WebFile(file)
+    before = web.tls
     file.write_text(TLS)
     web.renew()
-    assert web.users == {}
+    assert web.tls is before
+    assert "letting in clients without a certificate needs a restart" in caplog.text
 
 
 def test_what_is_broken_is_told_once_and_what_was_before_stays(
