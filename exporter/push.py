@@ -12,13 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from exporter.batch import parse
+from exporter.bodies import whole
 from exporter.errors import InvalidBatch, StorageError
 from exporter.limits import BODY_BYTES
 from exporter.storage import Storage
 from exporter.store import Store
 from exporter.validation import Reason
 
-BODY_SECONDS: Final = 10.0  # that a body may take to arrive
 COMMIT_SECONDS: Final = 5.0  # that a commit may take
 _COUNTED: Final = ("triggers", "clips", "cleared")  # what outlives a restart: gauges do not
 _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -95,24 +95,14 @@ class Receiver:
         return {"applied": applied, "duplicates": duplicates, "instance": self._store.instance}
 
     async def _body(self, request: Request) -> bytes:
-        body = bytearray()
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                if int(request.headers.get("content-length", "0")) <= self.body_bytes:
-                    async for chunk in request.stream():
-                        body += chunk
-                        if len(body) > self.body_bytes:
-                            break
-                    else:
-                        return bytes(body)
-        except TimeoutError:
-            self._store.reject(Reason.MALFORMED)
-            raise HTTPException(408, f"expected the whole body within {BODY_SECONDS:.0f} s") from None
+            return await whole(request, self.body_bytes)
         except ClientDisconnect:
             self._store.reject(Reason.MALFORMED)
             raise HTTPException(400, "the connection ended before the body") from None
-        self._store.reject(Reason.TOO_LARGE)
-        raise HTTPException(413, f"expected a body of at most {self.body_bytes} bytes")
+        except HTTPException as problem:
+            self._store.reject(Reason.TOO_LARGE if problem.status_code == 413 else Reason.MALFORMED)
+            raise
 
     async def _committed(self, storage: Storage) -> None:
         """Wait until all that was counted so far is on disk: with what is new, also what a retry was too late for."""

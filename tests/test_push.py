@@ -11,7 +11,7 @@ import pytest
 import requests
 from prometheus_client import CollectorRegistry
 
-from exporter import SharedStats, push
+from exporter import SharedStats, bodies
 from exporter.push import PushPolicy
 from exporter.server import Server, serve
 from exporter.validation import Reason
@@ -194,7 +194,7 @@ HALF = (
 def test_a_body_that_does_not_arrive_in_time(
     server: Server, store: SharedStats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(push, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.1)
     before = held(store)
     with connect(server) as connection:
         connection.sendall(HALF)
@@ -202,7 +202,7 @@ def test_a_body_that_does_not_arrive_in_time(
         assert answer.readline() == b"HTTP/1.1 408 Request Timeout\r\n"
         while answer.readline().strip():
             pass
-        expected = {"error": "expected the whole body within 0 s", "details": ["POST /api/stats"]}
+        expected = {"error": "expected the whole body within 0.1 s", "details": ["POST /api/stats"]}
         assert json.loads(answer.read(len(json.dumps(expected, separators=(",", ":"))))) == expected
     assert held(store) == before
     assert rejected(store) == {Reason.MALFORMED: 1}
