@@ -220,7 +220,7 @@ class _Reader:
     def _note(self, mistake: str, reason: str) -> None:
         if not self._mistakes:
             self._reason = reason
-        if len(self._mistakes) < _LISTED:
-            self._mistakes.append(mistake)
-        elif len(self._mistakes) == _LISTED:
-            self._mistakes.append("and more")
+        if len(self._mistakes) == _LISTED:
+            # Read no further: a body can hold millions, which would keep a core busy for seconds.
+            raise InvalidBatch([*self._mistakes, "and more"], self._reason)
+        self._mistakes.append(mistake)

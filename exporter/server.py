@@ -74,6 +74,7 @@ class Server:
             ws_per_message_deflate=False,  # a message's size is known only once it is unpacked, a thousandfold
             log_config=None,  # the host program's logging is its own
             access_log=False,
+            proxy_headers=False,  # who connects is who counts: anybody can write these headers
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_GRACE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
@@ -192,6 +193,12 @@ def _pages(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
 async def _each(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
     for part in parts:
         yield part
+        await _turn()
+
+
+async def _turn() -> None:
+    """Let the loop notice that a client has gone away: else each part that is sent to it is a line in the log."""
+    await asyncio.sleep(0)
 
 
 async def _events(hub: Hub, request: Request) -> AsyncIterator[bytes]:
@@ -205,6 +212,7 @@ async def _events(hub: Hub, request: Request) -> AsyncIterator[bytes]:
             # Piece by piece: what is given to a connection is copied, and one that does not read would hold it all.
             for start in range(0, len(lines), _PIECE):
                 yield lines[start : start + _PIECE]
+                await _turn()
 
 
 async def _refused(request: Request, problem: Exception) -> Response:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 
@@ -15,6 +17,7 @@ import exporter
 from exporter import SharedStats
 from exporter.server import Server, serve
 from tests.clock import FakeClock
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -136,6 +139,20 @@ def test_errors_are_json(server: Server, method: str, path: str, status: int, er
     response = requests.request(method, server.url + path, timeout=10)
     assert (response.status_code, response.json()) == (status, error)
     assert response.headers["Content-Type"] == "application/json"
+
+
+def test_a_client_that_goes_away_in_the_middle_is_no_lines_in_the_log(
+    server: Server, store: SharedStats, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio warns of each part that is sent to nobody; and behind a second request, none is looked out for."""
+    store.apply({"viewer_counts": {f"{number:0100}": number for number in range(30_000)}})
+    request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(request)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # to end it with a reset
+    wait_for(lambda: get(server, "/metrics").text.count("clipper_exporter_http_connections 1.0\n"))
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_a_slow_scrape_does_not_hold_up_the_event_loop(registry: CollectorRegistry, server: Server) -> None:
