@@ -8,13 +8,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from textwrap import fill
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from exporter import __version__, logs
 from exporter.errors import ExporterError, SettingsError
-from exporter.parsers import Address
 from exporter.settings import Option, Settings, options, unknown_variables
 from exporter.stats import SharedStats
 
@@ -24,31 +25,49 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("exporter")
 
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """A command as ``--help`` tells of it, and which settings it ``takes``."""
+
+    summary: str
+    description: str
+    status: str
+    examples: Sequence[str]
+    takes: Callable[[Option], bool]
+
+
+_SERVED: Final = "0 after SIGTERM or Ctrl-C, 1 if it cannot serve"
 _COMMANDS: Final = {
-    "serve": (
+    "serve": _Command(
         "serve what clippers report",
-        (
-            "Serve a store that starts empty. A clipper needs no command to serve its own numbers: it calls"
-            " exporter.serve()."
-        ),
+        "Serve a store that starts empty. A clipper needs no command to serve its own numbers: it calls"
+        " exporter.serve().",
+        _SERVED,
+        [
+            "serve --web.listen-address=:9309 --log.format=json",
+            "serve --storage.path=/var/lib/clipper-exporter --web.config.file=web.yml",
+        ],
+        lambda option: not option.demo_only,
     ),
-    "demo": (
+    "demo": _Command(
         "serve four recorded and eight simulated streams",
-        (
-            "Play the feed of a made-up clipper: four recorded streams in a loop and eight simulated ones, with raids,"
-            " bursts of chat, triggers, recordings and clips."
-        ),
+        "Play the feed of a made-up clipper: four recorded streams in a loop and eight simulated ones, with raids,"
+        " bursts of chat, triggers, recordings and clips.",
+        _SERVED,
+        ["demo", "demo --demo.seed=7 --demo.speed=10"],
+        lambda _: True,
     ),
-    "health": (
+    "health": _Command(
         "ask whether the exporter of this machine answers",
-        (
-            "Ask the exporter that runs on this machine, or in this container, with the same settings whether it"
-            " answers, within seconds: /-/healthy, or with TLS the beginning of a handshake, for which no certificate"
-            " is needed. What was given to it as a flag has to be given here as well."
-        ),
+        "Ask the exporter that runs on this machine, or in this container, with the same settings whether it"
+        " answers, within seconds: /-/healthy, or with TLS the beginning of a handshake, for which no certificate"
+        " is needed. What was given to it as a flag has to be given here as well.",
+        "0 if it answers, 1 if it does not",
+        ["health", "health --web.listen-address=:9400 --web.config.file=web.yml"],
+        lambda option: option.flag in {"--web.listen-address", "--web.config.file"},
     ),
 }
-_HEALTH_FLAGS: Final = ("--web.listen-address", "--web.config.file")
 _EPILOGUE: Final = """\
 every flag may also be given as the environment variable beside it; the flag wins.
 exit status: {status}, 2 for flags or variables that cannot be used.
@@ -56,18 +75,6 @@ exit status: {status}, 2 for flags or variables that cannot be used.
 examples:
 {examples}
 """
-_SERVING: Final = _EPILOGUE.format(
-    status="0 after SIGTERM or Ctrl-C, 1 if it cannot serve",
-    examples="""\
-  clipper-exporter demo
-  clipper-exporter serve --web.listen-address=:9309 --log.format=json""",
-)
-_ASKING: Final = _EPILOGUE.format(
-    status="0 if it answers, 1 if it does not",
-    examples="""\
-  clipper-exporter health
-  clipper-exporter health --web.listen-address=:9400 --web.config.file=web.yml""",
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,13 +84,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.read(given, os.environ)
         if command == "health":
-            return _health(settings.asked_address(), tls=settings.asks_for_tls())
+            from exporter.probe import probe  # noqa: PLC0415 - of no use to who serves
+
+            print(f"{probe(settings)} answers")
+            return 0
         token = settings.push_token()
         web_config = settings.web_config()
     except SettingsError as problem:
         for mistake in problem.mistakes:
             print(f"clipper-exporter: {mistake}", file=sys.stderr)
         return 2
+    except ExporterError as problem:  # nobody answers
+        print(f"clipper-exporter: {problem}", file=sys.stderr)
+        return 1
     logs.configure(settings.log_level, settings.log_format)
     for name in unknown_variables(os.environ):
         logger.warning("environment variable %s is not known: is it misspelt?", name)
@@ -91,17 +104,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _run(command, settings, token, web_config)
     except ExporterError as problem:
         logger.error("%s", problem)  # noqa: TRY400 - a message for a person, who is not helped by a traceback
-        return 1
-    return 0
-
-
-def _health(address: Address, *, tls: bool) -> int:
-    from exporter.probe import probe  # noqa: PLC0415 - of no use to who serves
-
-    try:
-        print(f"{probe(address, tls=tls)} answers")
-    except ExporterError as problem:
-        print(f"clipper-exporter: {problem}", file=sys.stderr)
         return 1
     return 0
 
@@ -162,19 +164,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"clipper-exporter {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for name, (summary, description) in _COMMANDS.items():
+    for name, told in _COMMANDS.items():
+        examples = "\n".join(f"  clipper-exporter {example}" for example in told.examples)
         command = commands.add_parser(
             name,
-            help=summary,
-            description=description,
-            epilog=_ASKING if name == "health" else _SERVING,
+            help=told.summary,
+            description=fill(told.description, 79),
+            epilog=_EPILOGUE.format(status=told.status, examples=examples),
             allow_abbrev=False,
             argument_default=argparse.SUPPRESS,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        for option in options().values():
-            if option.flag in _HEALTH_FLAGS if name == "health" else name == "demo" or not option.demo_only:
-                _add(command, option)
+        for option in filter(told.takes, options().values()):
+            _add(command, option)
     return parser
 
 

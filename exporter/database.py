@@ -126,7 +126,7 @@ class Database:
     def _write(self, counted: Counted, instance: str) -> None:
         if counted.whole:
             for table in ("streamers", "triggers", "clips_today"):
-                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608  # nosec B608 - names from the line above
+                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 # nosec B608 # names from the line above
         else:
             gone = [(name,) for name, counts in counted.rows.items() if counts is None]
             spent = [(name,) for name, clips in counted.clips_today.items() if not clips]

@@ -229,29 +229,6 @@ class Settings:
 
         return WebFile(self.web_config_file)
 
-    def asked_address(self) -> Address:
-        """Where to ask a server with these settings; raises :class:`~exporter.errors.SettingsError`."""
-        if self.listen_address.port == 0:
-            raise SettingsError(["--web.listen-address: expected the port that it listens on, got 0"])
-        return self.listen_address
-
-    def asks_for_tls(self) -> bool:
-        """Whether the web configuration turns on TLS; raises :class:`~exporter.errors.SettingsError`.
-
-        What else is wrong with it does not matter: a server keeps the one that it has.
-        """
-        if not self.web_config_file:
-            return False
-        from exporter.webconfig import asks_for_tls  # noqa: PLC0415 - what it needs is of no use without a file
-
-        file = Path(self.web_config_file)
-        try:
-            return asks_for_tls(file.read_bytes())
-        except OSError as problem:
-            raise SettingsError([f"{file}: expected a file that can be read ({problem.strerror})"]) from None
-        except SettingsError as problem:
-            raise SettingsError([f"{file}: {mistake}" for mistake in problem.mistakes]) from None
-
     @classmethod
     def read(cls, flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
         """Read the settings from ``flags`` (text by flag), then ``environ``, then the defaults.

@@ -39,7 +39,7 @@ environment:
 def main() -> int:
     """Run the demo as the command line says; return the exit status."""
     options = _parser().parse_args()
-    environment.enter("demo")
+    environment.enter()
     prometheus = _program("prometheus", "Prometheus: the table comes from the exporter's own /api/stats")
     alertmanager = prometheus and _program("prometheus-alertmanager", "Alertmanager: no alert is delivered")
     return run(prometheus, options.seconds, alertmanager)

@@ -18,7 +18,7 @@ Prometheus is found as CLIPPER_PROMETHEUS, in .tools or on PATH, else it is got 
 def main() -> int:
     """Become Prometheus, or print the configuration it would get."""
     options = _parser().parse_args()
-    environment.enter("demo")
+    environment.enter()
     # Needs what the environment holds, which is only here for certain.
     from tooling import native  # noqa: PLC0415
 
