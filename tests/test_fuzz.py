@@ -144,7 +144,8 @@ def test_what_is_pushed_comes_out_everywhere_or_changes_nothing(pushed: list[byt
 @fuzzing
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), names, min_size=1))
 def test_any_names_come_out_everywhere(given_names: dict[str, str]) -> None:
-    store = SharedStats.create(clock=FakeClock(), limits=Limits(name_length=10_000), trigger_types=())
+    limits = Limits(name_length=10_000, trigger_types=10_000)
+    store = SharedStats.create(clock=FakeClock(), limits=limits, trigger_types=())
     for number, (name, kind) in enumerate(given_names.items()):
         store.update_viewers(name, number)
         store.update_velocity(name, number / 3)
