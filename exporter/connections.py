@@ -227,6 +227,10 @@ class Connection(H11Protocol):
 class WebSocket(WSProtocol):
     """What a connection becomes that a WebSocket was asked for on."""
 
+    def __init__(self, **server: Any) -> None:
+        super().__init__(**server)
+        self.logger = _log  # uvicorn tells of each that comes, and whoever may connect could fill a disk with that
+
     def handle_ping(self, event: Ping) -> None:
         """Answer, unless the peer does not read: its pings may be many, and their answers would all be kept for it."""
         if self.writable.is_set():

@@ -25,31 +25,39 @@ TRANSPORTS: Final = ("sse", "socketio")
 _LOOK: Final = 1.0  # seconds between looks for what time alone changes: streamers that expire, a new day
 _SHARE: Final = 20  # pushing takes at most one part in so many of a core: many subscribers get fewer pushes
 _SENDING: Final = 50e-6  # seconds of work that a push to one subscriber is, as benchmarks/push.py measures it,
-_SENDING_EACH: Final = 1e-9  # and for each character of it
+_SENDING_EACH: Final = 1e-9  # and for each byte of it
+_PIECE: Final = 64 * 1024  # bytes of an event given to a connection at once
 _RENDERINGS: Final = 16  # kept at once: a client that comes back may say that it knows any version
 _SLOWEST: Final = 5.0  # seconds between pushes, however many subscribers there are
 
 
 @dataclass(frozen=True)
 class Push:
-    """What a subscriber is sent: ``event`` is ``snapshot`` or ``update``, ``data`` JSON, ``version`` the store's."""
+    """What subscribers are sent: ``event`` is ``snapshot`` or ``update``, ``data`` JSON, ``version`` the store's.
+
+    It is kept once, however many get it, and as long as one of them does not read it.
+    """
 
     event: str
     instance: str
     version: int
-    data: str
+    data: bytes
 
-    # Made once, however many subscribers get it.
+    def pieces(self) -> Iterator[bytes]:
+        """An event of an event stream: https://html.spec.whatwg.org/multipage/server-sent-events.html.
 
-    @cached_property
-    def lines(self) -> bytes:
-        """An event of an event stream: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
-        return f"id: {self.instance}:{self.version}\nevent: {self.event}\ndata: {self.data}\n\n".encode()
+        In pieces, for what is given to a connection is copied, and one that does not read would hold it all.
+        """
+        head = f"id: {self.instance}:{self.version}\nevent: {self.event}\ndata: ".encode()
+        for start in range(0, len(self.data), _PIECE):
+            end = b"\n\n" if start + _PIECE >= len(self.data) else b""
+            yield b"".join((head, self.data[start : start + _PIECE], end))
+            head = b""
 
     @cached_property
     def packet(self) -> str:
         """A ``stats_update`` event of Socket.IO: https://socket.io/docs/v4/socket-io-protocol/."""
-        return f'2["stats_update",{self.data}]'
+        return f'2["stats_update",{self.data.decode()}]'
 
 
 class Hub:
@@ -155,7 +163,7 @@ class Hub:
             while not self.closed:
                 push = await self.since(known)
                 told = self.pushed
-                if push.event == "snapshot" or push.data != "{}":
+                if push.event == "snapshot" or push.data != b"{}":
                     yield push
                     # The newest push that was made meanwhile is the next one here.
                     self.missed("sse", self.pushed - told - 1)
@@ -241,5 +249,5 @@ async def _first(*events: asyncio.Event, seconds: float | None = None) -> None:
             wait.cancel()
 
 
-def _json(data: Any) -> str:
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _json(data: Any) -> bytes:
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -37,7 +37,6 @@ from exporter.stats import SharedStats
 from exporter.storage import Storage
 
 _EVENT_STREAM: Final = "text/event-stream"
-_PIECE: Final = 64 * 1024  # bytes of an event
 _COMMIT_SECONDS: Final = 1.0  # that a scrape waits for the disk: scrapes every few seconds must get through
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": (
@@ -208,10 +207,8 @@ async def _events(hub: Hub, request: Request) -> AsyncIterator[bytes]:
     known = int(version) if instance == hub.store.instance and version.isdecimal() and len(version) < 19 else None
     async with aclosing(hub.stream(known)) as pushes:
         async for push in pushes:
-            lines = b": still here\n\n" if push is None else push.lines
-            # Piece by piece: what is given to a connection is copied, and one that does not read would hold it all.
-            for start in range(0, len(lines), _PIECE):
-                yield lines[start : start + _PIECE]
+            for piece in [b": still here\n\n"] if push is None else push.pieces():
+                yield piece
                 await _turn()
 
 

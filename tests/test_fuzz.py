@@ -188,8 +188,8 @@ def comes_out(store: SharedStats, exposition: Exposition) -> None:
             assert values == {streamer: float(value) for streamer, value in expected.items()}
         fired = {(each.labels[STREAMER], each.labels[TYPE]): each.value for each in found if each.name == TRIGGERS.name}
         assert fired == triggers
-    sent = json.dumps(stats, ensure_ascii=False, allow_nan=False)
-    assert dict(events(Push("snapshot", store.instance, 1, sent).lines)) == {"snapshot": stats}
+    sent = Push("snapshot", store.instance, 1, json.dumps(stats, ensure_ascii=False, allow_nan=False).encode())
+    assert dict(events(b"".join(sent.pieces()))) == {"snapshot": stats}
 
 
 def events(stream: bytes) -> Iterator[tuple[str, Any]]:
