@@ -174,6 +174,17 @@ def test_a_body_of_50_megabytes(server: Server, store: SharedStats, body: Any) -
     assert rejected(store) == {Reason.TOO_LARGE: 1}
 
 
+def test_whoever_closes_after_a_body_that_is_too_large_still_reads_why(start: StartServer) -> None:
+    server = start(body_bytes=1_000_000)
+    head = b"POST /api/stats HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    for _ in range(20):
+        with connect(server) as connection:
+            connection.sendall(head + b"Content-Length: 3900000\r\n\r\n" + b" " * 3_900_000)
+            answer = connection.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"expected a body of at most 1000000 bytes" in answer
+
+
 def test_the_size_limit_is_a_choice(start: StartServer) -> None:
     server = start(body_bytes=10)
     assert post(server, "{}" + " " * 8).status_code == 200
