@@ -57,13 +57,13 @@ class Storage:
         self._hurry = threading.Event()
         self._tried = threading.Event()
         self._ending = False
+        self._refused: StorageError | None = None
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="clipper-exporter-storage", daemon=True)
         self._thread.start()
         self._tried.wait()
-        refusal = self._refusal()
-        if refusal is not None:
-            raise refusal
+        if self._refused is not None:
+            raise self._refused
         atexit.register(self.close)
 
     # -- for any thread
@@ -108,10 +108,6 @@ class Storage:
         self._changed.set()
         self._thread.join(_CLOSING)
 
-    def _refusal(self) -> StorageError | None:
-        problem = self._health.problem
-        return problem if problem is not None and problem.reason in _REFUSED else None
-
     def _alive(self) -> bool:
         return self._thread.is_alive() and not self._ending and os.getpid() == self._process
 
@@ -132,11 +128,14 @@ class Storage:
                     self._commit(database)
                 except StorageError as problem:
                     self._health.failed(problem)
+                    # Only at first: later, a file that is locked may be one that somebody is mending.
+                    if not self._tried.is_set() and problem.reason in _REFUSED:
+                        self._refused, last = problem, True
                 else:
                     self._health.succeeded()
                 _tell(waiting, self._health.problem)
                 self._tried.set()
-                if last or self._refusal() is not None:
+                if last:
                     return
                 self._wait()
         finally:

@@ -485,6 +485,24 @@ def test_a_value_that_was_never_written_is_damage(tmp_path: Path, open_store: Op
     wait_for(lambda: storage.numbers()["storage_up"])  # it is looked at again, and again
 
 
+def test_a_file_that_is_locked_while_it_is_mended_is_tried_again(tmp_path: Path, open_store: Open) -> None:
+    store, storage = open_store()
+    store.increment_clips_today("xQc")
+    storage.close()
+    with sqlite3.connect(tmp_path / FILE_NAME) as file:
+        file.execute("UPDATE streamers SET clips = 'many'")
+    file.close()
+    store, storage = open_store()
+    file = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None, timeout=60)
+    file.execute("BEGIN EXCLUSIVE")
+    wait_for(lambda: storage.numbers()["storage_errors"][Trouble.LOCKED])
+    file.execute("UPDATE streamers SET clips = 3")
+    file.execute("COMMIT")
+    file.close()
+    wait_for(lambda: storage.numbers()["storage_up"])
+    assert [row.clips for row in store.rows()] == [3]
+
+
 BadFile = tuple[Callable[[Path], object], Trouble, str]
 BAD_FILES: list[BadFile] = [
     (

@@ -223,13 +223,19 @@ class TestRefusals:
 
 def test_it_follows_the_users(tmp_path: Path) -> None:
     web_config = passwords(tmp_path)
+    users = web_config.read_text()
+    web_config.write_text("")
     file = WebFile(web_config)
     with serve(0, stats=SharedStats.create(), registry=CollectorRegistry(), web_config=file) as server:
-        web_config.write_text("")
-        file.renew()
-        described = requests.get(server.url + "/api/openapi.json", timeout=20).json()
+        url = server.url + "/api/openapi.json"
+        described = requests.get(url, timeout=20).json()
         assert described["components"]["securitySchemes"] == {}
         assert described["paths"]["/metrics"]["get"]["security"] == []
+        web_config.write_text(users)
+        file.renew()
+        described = requests.get(url, headers={"Authorization": BASIC}, timeout=20).json()
+        assert list(described["components"]["securitySchemes"]) == ["password"]
+        assert described["paths"]["/metrics"]["get"]["security"] == [{"password": []}]
 
 
 def test_a_method_that_is_not_there_is_told_which_are(described: Described) -> None:
