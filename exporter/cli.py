@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import __version__, logs
 from exporter.errors import ExporterError, SettingsError
+from exporter.probe import probe
 from exporter.settings import Option, Settings, options, unknown_variables
 from exporter.stats import SharedStats
 
@@ -84,8 +85,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.read(given, os.environ)
         if command == "health":
-            from exporter.probe import probe  # noqa: PLC0415 - of no use to who serves
-
             print(f"{probe(settings)} answers")
             return 0
         token = settings.push_token()

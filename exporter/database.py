@@ -180,7 +180,7 @@ class Database:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"expected text, got {shown(value)}")  # noqa: TRY004 - as a damaged file has it
+        raise TypeError(f"expected text, got {shown(value)}")
     return value
 
 
@@ -199,5 +199,5 @@ def _time(value: object) -> float:
 def _details(value: object) -> str:
     text = _text(value)
     if not isinstance(json.loads(text), dict):
-        raise ValueError(f"expected a JSON object, got {shown(value)}")  # noqa: TRY004
+        raise TypeError(f"expected a JSON object, got {shown(value)}")
     return text

@@ -152,9 +152,9 @@ class Hub:
         if version is not None:
             changes = self.store.changes(version, upto)
             if changes is not None:
-                return Push("update", self.store.instance, changes.version, _json(changes.body()))
+                return Push("update", self.store.instance, changes.version, as_json(changes.body()))
         now, stats = self.store.snapshot()
-        return Push("snapshot", self.store.instance, now, _json(stats))
+        return Push("snapshot", self.store.instance, now, as_json(stats))
 
     async def stream(self, since: int | None) -> AsyncGenerator[Push | None, None]:
         """Yield what a subscriber over SSE is sent, from the version that it knows; ``None`` is a heartbeat."""
@@ -249,5 +249,6 @@ async def _first(*events: asyncio.Event, seconds: float | None = None) -> None:
             wait.cancel()
 
 
-def _json(data: Any) -> bytes:
+def as_json(data: Any) -> bytes:
+    """JSON as it is sent: compact, in UTF-8, and no number that is none."""
     return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

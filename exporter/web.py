@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import html
-import json
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from importlib import resources
@@ -28,7 +27,7 @@ from exporter.collector import OwnNumbers
 from exporter.errors import InvalidBatch
 from exporter.exposition import Exposition, accepted
 from exporter.limits import HttpLimits
-from exporter.live import Hub
+from exporter.live import Hub, as_json
 from exporter.openapi import document
 from exporter.places import Places
 from exporter.push import Receiver
@@ -54,7 +53,7 @@ class _Json(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return as_json(content)
 
 
 class _Within(Response):

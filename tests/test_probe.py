@@ -12,7 +12,6 @@ from pathlib import Path
 
 import bcrypt
 import pytest
-import requests
 import trustme
 from prometheus_client import CollectorRegistry
 
@@ -20,7 +19,7 @@ from exporter import SharedStats
 from exporter.metrics import HTTP_REFUSED
 from exporter.server import Server, serve
 from tests.certificates import write_pair
-from tooling.processes import free_port
+from tooling.processes import free_port, local_session
 
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server-key.pem}\n"
 MUTUAL = TLS.replace("}", ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem}")
@@ -85,8 +84,7 @@ def test_being_asked_refuses_nobody(start: Callable[..., Server], tmp_path: Path
         assert ask_at(server.port, tmp_path / "web.yml")[0] == 0
     with socket.create_connection(("127.0.0.1", server.port)):
         pass  # as many who ask do
-    with requests.Session() as session:
-        session.trust_env = False
+    with local_session() as session:
         text = session.get(server.url + "/metrics", verify=str(tmp_path / "ca.pem"), timeout=10).text
     assert f'{HTTP_REFUSED.name}{{reason="handshake"}} 0.0\n' in text
 
