@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 from exporter.emit import emit_stats_update
+from exporter.environment import URL, is_strict
 from exporter.errors import InvalidUpdate
-from exporter.settings import URL, Settings, is_strict
+from exporter.settings import Settings
 from exporter.stats import SharedStats
 
 if TYPE_CHECKING:

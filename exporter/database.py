@@ -125,8 +125,8 @@ class Database:
 
     def _write(self, counted: Counted, instance: str) -> None:
         if counted.whole:
-            for table in ("streamers", "triggers", "clips_today"):
-                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 # nosec B608 # names from the line above
+            for clearing in ("DELETE FROM streamers", "DELETE FROM triggers", "DELETE FROM clips_today"):
+                self._connection.execute(clearing)
         else:
             gone = [(name,) for name, counts in counted.rows.items() if counts is None]
             spent = [(name,) for name, clips in counted.clips_today.items() if not clips]

@@ -17,7 +17,7 @@ from contextlib import suppress
 from datetime import tzinfo
 from typing import Any, Final, Self
 
-from exporter import settings
+from exporter import environment, settings
 from exporter.backlog import Backlog
 from exporter.emit import on_emit
 from exporter.logs import RateLimited
@@ -94,7 +94,7 @@ class RemoteStats(SharedStats):
             "stale_after": stale_after,
             "time_zone": time_zone,
             "clock": clock,
-            "strict": settings.is_strict(os.environ) if strict is None else strict,
+            "strict": environment.is_strict(os.environ) if strict is None else strict,
         }
         self._transport = transport
         self._address: dict[str, Any] = {"url": url, "token": token, "timeout": timeout}
@@ -221,14 +221,14 @@ def from_environment(environ: Mapping[str, str], **options: Any) -> RemoteStats:
     if _STALE_AFTER not in environ:
         # Unless it is said how long silence may last, the end of this process is what ends a stream.
         options["stale_after"] = 0.0
-    token = environ.get(settings.TOKEN) or settings.read_token(
-        settings.TOKEN_FILE, environ.get(settings.TOKEN_FILE, "")
+    token = environ.get(environment.TOKEN) or environment.read_token(
+        environment.TOKEN_FILE, environ.get(environment.TOKEN_FILE, "")
     )
     try:
-        return RemoteStats(environ[settings.URL], token, **options)
+        return RemoteStats(environ[environment.URL], token, **options)
     except ValueError as problem:
         field, _, message = str(problem).partition(":")
-        raise ValueError(f"{settings.ENVIRONMENT_PREFIX}{field.upper()}:{message}") from None
+        raise ValueError(f"{environment.PREFIX}{field.upper()}:{message}") from None
 
 
 _remotes: weakref.WeakSet[RemoteStats] = weakref.WeakSet()

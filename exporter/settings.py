@@ -6,10 +6,9 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter import logs
+from exporter import environment, logs
 from exporter.errors import SettingsError
 from exporter.limits import BODY_BYTES, HttpLimits
 from exporter.parsers import (
@@ -33,13 +32,6 @@ from exporter.validation import Limits
 if TYPE_CHECKING:
     from exporter.webfile import WebFile
 
-ENVIRONMENT_PREFIX: Final = "CLIPPER_EXPORTER_"
-# Read by shared_stats alone: they have no flag.
-STRICT: Final = "CLIPPER_EXPORTER_STRICT"
-URL: Final = "CLIPPER_EXPORTER_URL"
-TOKEN: Final = "CLIPPER_EXPORTER_TOKEN"  # noqa: S105 - a name, not a token
-TOKEN_FILE: Final = "CLIPPER_EXPORTER_TOKEN_FILE"  # noqa: S105
-
 _LIMITS: Final = Limits()
 _HTTP: Final = HttpLimits()
 
@@ -58,7 +50,7 @@ class Option:
     @property
     def variable(self) -> str:
         """The environment variable: the flag in capitals, with underscores."""
-        return ENVIRONMENT_PREFIX + self.flag.removeprefix("--").upper().replace(".", "_").replace("-", "_")
+        return environment.PREFIX + self.flag.removeprefix("--").upper().replace(".", "_").replace("-", "_")
 
 
 def _setting(
@@ -219,7 +211,7 @@ class Settings:
 
     def push_token(self) -> str | None:
         """Read the token from its file, if one is named; raises :class:`~exporter.errors.SettingsError`."""
-        return read_token("--push.token-file", self.push_token_file)
+        return environment.read_token("--push.token-file", self.push_token_file)
 
     def web_config(self) -> WebFile | None:
         """Read the web configuration, if a file is named; raises :class:`~exporter.errors.SettingsError`."""
@@ -287,24 +279,6 @@ def _contradictions(settings: Settings) -> list[str]:
     return mistakes
 
 
-def is_strict(environ: Mapping[str, str]) -> bool:
-    """Whether ``CLIPPER_EXPORTER_STRICT`` asks for refused updates to be raised instead of logged."""
-    return environ.get(STRICT, "0") not in {"", "0"}
-
-
-def read_token(source: str, file: str) -> str | None:
-    """Read the token in ``file``, if one is named; raises :class:`~exporter.errors.SettingsError` about ``source``."""
-    if not file:
-        return None
-    try:
-        token = Path(file).read_text(encoding="ascii").strip()
-    except (OSError, ValueError) as problem:
-        raise SettingsError([f"{source}: expected a file of ASCII text ({problem})"]) from None
-    if not token or not token.isprintable() or " " in token:
-        raise SettingsError([f"{source}: expected one word in the file"])
-    return token
-
-
 def options() -> dict[str, Option]:
     """Every option by the field of :class:`Settings` that it sets, in the order of ``--help``."""
     return {field.name: field.metadata["option"] for field in dataclasses.fields(Settings)}
@@ -312,5 +286,5 @@ def options() -> dict[str, Option]:
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """The variables that begin as ours do and mean nothing: most likely misspelt."""
-    known = {option.variable for option in options().values()} | {STRICT, URL, TOKEN, TOKEN_FILE}
-    return sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX) and name not in known)
+    known = {option.variable for option in options().values()} | environment.WITHOUT_FLAG
+    return sorted(name for name in environ if name.startswith(environment.PREFIX) and name not in known)
