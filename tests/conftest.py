@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.integration.prometheus import Prometheus, running_prometheus
 from tooling import servers
 from tooling.node import SOCKETIO_CLIENT, Installed
+from tooling.prometheus import Prometheus, running_prometheus
 
 settings.register_profile("long", max_examples=20_000, deadline=None)
 

@@ -18,7 +18,7 @@ from exporter.scrape.exposition import Exposition
 from exporter.store.shared import SharedStats
 from tests.clock import FakeClock
 from tests.dashboards.truth import Truth
-from tests.integration.prometheus import Prometheus, running_prometheus, scrape_config
+from tooling.prometheus import Prometheus, running_prometheus, scrape_config
 
 DAY: Final = 24 * 3600
 STREAMERS: Final = 3

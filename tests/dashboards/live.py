@@ -19,8 +19,8 @@ from exporter.store.shared import SharedStats
 from exporter.web.server import serve
 from tests.dashboards.grafana import View
 from tests.dashboards.truth import Truth
-from tests.integration.prometheus import Prometheus, running_prometheus, scrape_config
 from tooling.checkout import ROOT
+from tooling.prometheus import Prometheus, running_prometheus, scrape_config
 
 SPEED: Final = 10
 SCRAPE: Final = 1

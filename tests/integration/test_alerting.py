@@ -16,10 +16,10 @@ import exporter
 from alerts import receivers
 from exporter.store.shared import SharedStats
 from tests.integration.alertmanager import running_alertmanager
-from tests.integration.prometheus import Prometheus, running_prometheus
 from tooling import native
 from tooling.checkout import ROOT
 from tooling.processes import free_port
+from tooling.prometheus import Prometheus, running_prometheus
 from tooling.webhook import Message, Webhook, running_webhook
 
 pytestmark = pytest.mark.integration

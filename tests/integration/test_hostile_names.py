@@ -19,7 +19,7 @@ from exporter.web.app import create_app
 from exporter.web.receiver import PushPolicy, Receiver
 from exporter.web.server import Server, listen
 from tests.conftest import StartPrometheus
-from tests.integration.prometheus import scrape_config
+from tooling.prometheus import scrape_config
 
 pytestmark = pytest.mark.integration
 

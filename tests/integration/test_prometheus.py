@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartPrometheus
-from tests.integration.prometheus import running_prometheus, scrape_config
 from tooling.checkout import ToolingError
+from tooling.prometheus import running_prometheus, scrape_config
 from tooling.promql import QueryError
 
 pytestmark = pytest.mark.integration
@@ -50,7 +50,7 @@ def test_a_bad_query_says_which(start_prometheus: StartPrometheus) -> None:
 
 def test_a_bad_configuration_is_an_error_with_the_last_lines(prometheus_program: Path, tmp_path: Path) -> None:
     with (
-        pytest.raises(ToolingError, match=r"(?s)Prometheus ended with status \d.*field nonsense not found"),
+        pytest.raises(ToolingError, match=r"(?s)prometheus ended with status \d.*field nonsense not found"),
         running_prometheus(prometheus_program, tmp_path, "nonsense: 1\n"),
     ):
         pytest.fail("a Prometheus runs on nonsense")

@@ -13,7 +13,7 @@ from exporter.feeds import RecordedFeed, bundled
 from exporter.metrics import VIEWERS
 from exporter.web.server import serve
 from tests.conftest import StartPrometheus
-from tests.integration.prometheus import scrape_config
+from tooling.prometheus import scrape_config
 
 pytestmark = pytest.mark.integration
 

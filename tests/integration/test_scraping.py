@@ -15,7 +15,7 @@ from exporter.metrics import CLIPS, LAST_TRIGGER, LAST_UPDATE, RECORDING, TRIGGE
 from exporter.store.shared import TRIGGER_TYPES
 from exporter.web.server import Server, serve
 from tests.conftest import StartPrometheus
-from tests.integration.prometheus import Prometheus, scrape_config
+from tooling.prometheus import Prometheus, scrape_config
 
 pytestmark = pytest.mark.integration
 

@@ -23,8 +23,8 @@ from exporter.metrics import CERTIFICATE_EXPIRES, VIEWERS, WEB_CONFIG_SUCCEEDED
 from exporter.web.server import Server, serve
 from tests.certificates import write_pair
 from tests.conftest import StartPrometheus
-from tests.integration.prometheus import Prometheus
 from tooling.processes import local_session
+from tooling.prometheus import Prometheus
 
 pytestmark = pytest.mark.integration
 

@@ -15,9 +15,9 @@ import yaml
 from dashboards.frame import DATASOURCE_UID, GRAFANA, OVERVIEW
 from tests.conftest import StartPrometheus
 from tests.integration.alertmanager import running_alertmanager
-from tests.integration.prometheus import scrape_config
 from tooling import compose, native
 from tooling.checkout import ROOT
+from tooling.prometheus import scrape_config
 
 PROVISIONING = ROOT / "dashboards/provisioning"
 HOST = ["-f", "docker-compose.yml", "-f", "docker-compose.host.yml"]
