@@ -18,10 +18,10 @@ from exporter.store.validation import Limits
 from exporter.web.app import create_app
 from exporter.web.receiver import PushPolicy, Receiver
 from exporter.web.server import Server, listen
-from tests.conftest import StartPrometheus
-from tooling.prometheus import scrape_config
+from tests.conftest import SharedPrometheus
+from tests.targets import Target
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("prometheus")]
 
 LENGTH = Limits().name_length
 SYNTAX = [
@@ -81,16 +81,18 @@ def speaking(app: ASGIApp, accept: bytes) -> ASGIApp:
 
 
 @pytest.mark.parametrize("accept", [b"text/plain;version=0.0.4", b"application/openmetrics-text;version=1.0.0"])
-def test_names_of_every_character_come_back_equal(accept: bytes, start_prometheus: StartPrometheus) -> None:
+def test_names_of_every_character_come_back_equal(
+    accept: bytes, shared_prometheus: SharedPrometheus, slow_target: Target
+) -> None:
     store = SharedStats.create(trigger_types=(), stale_after=0)
     expected = {name: float(number) for number, name in enumerate(hostile_names())}
     for name, value in expected.items():
         store.update_viewers(name, value)
-    hub, address = Hub(store), Address("127.0.0.1", 0)
+    hub, address = Hub(store), Address("127.0.0.1", slow_target.port)
     app = create_app(store, CollectorRegistry(), hub, Receiver(store, PushPolicy()))
-    with Server(speaking(app, accept), listen(address), address, hub) as server:
-        prometheus = start_prometheus(scrape_config(f"127.0.0.1:{server.port}", interval="5s"))
-        prometheus.wait_until_scraped(deadline=60)
+    with Server(speaking(app, accept), listen(address), address, hub):
+        prometheus = shared_prometheus.prometheus
+        prometheus.wait_until_scraped(slow_target.job, deadline=60)
         assert prometheus.values(VIEWERS.name, STREAMER) == expected
         # No name has become a family, a label or a sample of its own.
         assert prometheus.value(f'count({{{STREAMER}!=""}})') == 3 * len(expected)

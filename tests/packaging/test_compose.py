@@ -13,11 +13,10 @@ import pytest
 import yaml
 
 from dashboards.frame import DATASOURCE_UID, GRAFANA, OVERVIEW
-from tests.conftest import StartPrometheus
+from tests.conftest import SharedPrometheus
 from tests.integration.alertmanager import running_alertmanager
 from tooling import compose, native
 from tooling.checkout import ROOT
-from tooling.prometheus import scrape_config
 
 PROVISIONING = ROOT / "dashboards/provisioning"
 HOST = ["-f", "docker-compose.yml", "-f", "docker-compose.host.yml"]
@@ -183,10 +182,11 @@ def test_grafana_has_no_password_unless_one_is_set(
 
 
 @pytest.mark.integration
+@pytest.mark.xdist_group("prometheus")
 def test_the_health_check_of_prometheus_works(
-    services: dict[str, Any], start_prometheus: StartPrometheus, promtool: Path
+    services: dict[str, Any], shared_prometheus: SharedPrometheus, promtool: Path
 ) -> None:
-    prometheus = start_prometheus(scrape_config("127.0.0.1:1"))
+    prometheus = shared_prometheus.prometheus
     test = services["prometheus"]["healthcheck"]["test"]
     assert healthy(test, "/bin/promtool", promtool, prometheus.url)
     assert not healthy(test, "/bin/promtool", promtool, "http://127.0.0.1:1")
