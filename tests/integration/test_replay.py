@@ -14,9 +14,9 @@ from exporter.feeds import RecordedFeed, bundled
 from exporter.metrics import VIEWERS
 from exporter.web.server import serve
 from tests.conftest import SharedPrometheus
+from tests.samples import samples
 from tests.targets import Target
 from tooling.prometheus import CLOCK_SLACK
-from tooling.promql import PromQL
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("prometheus")]
 
@@ -56,13 +56,6 @@ class Player(threading.Thread):
         return set(self.values[max(0, bisect_right(self.done, first) - 1) : bisect_left(self.began, last)])
 
 
-def raw(prometheus: PromQL, selector: str, start: float, end: float) -> dict[float, float]:
-    """Return the samples of one series from ``start`` to ``end`` by their times, as they were scraped."""
-    data = prometheus.get("query", query=f"{selector}[{(end - start) * 1000:.0f}ms]", time=f"{end:.3f}")
-    [series] = data["result"]
-    return {float(moment): float(value) for moment, value in series["values"]}
-
-
 def test_every_sample_was_in_force_when_it_was_scraped(shared_prometheus: SharedPrometheus, target: Target) -> None:
     store, prometheus = SharedStats.create(), shared_prometheus.prometheus
     [asmr_night] = [recording for recording in bundled() if recording.name == "asmr-night.csv"]
@@ -81,11 +74,11 @@ def test_every_sample_was_in_force_when_it_was_scraped(shared_prometheus: Shared
         finally:
             player.stop()
         now = time.time()
-        samples, took = (
-            raw(prometheus, f"{name}{mine}", feed.start, now) for name in (VIEWERS.name, "scrape_duration_seconds")
+        scraped, took = (
+            samples(prometheus, f"{name}{mine}", feed.start, now) for name in (VIEWERS.name, "scrape_duration_seconds")
         )
-    assert len(samples) >= SCRAPES
-    for began, value in samples.items():
+    assert len(scraped) >= SCRAPES
+    for began, value in scraped.items():
         possible = player.in_force(began - CLOCK_SLACK, began + took[began] + CLOCK_SLACK)
         assert value in possible, f"{value:g} at {began - feed.start:.3f} s; in force: {sorted(possible)}"
-    assert len(set(samples.values())) > SCRAPES / 2, "the stream moved"
+    assert len(set(scraped.values())) > SCRAPES / 2, "the stream moved"
