@@ -12,7 +12,9 @@ from typing import NamedTuple
 import pytest
 import yaml
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
+from tests import distribution
 from tests.targets import Target, Targets
 from tooling import servers
 from tooling.node import SOCKETIO_CLIENT, Installed
@@ -28,13 +30,17 @@ INTERVAL = 0.2  # seconds between the scrapes of a target
 SLOW_INTERVAL = 2.0  # the same of one that has much to say
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, unless they are marked; run those first that wait for programs."""
+    """Begin with the tests that wait for other programs, so that those that only compute fill the time."""
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None and item.get_closest_marker("apart") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Where several processes run the tests, let ``distribution`` say which tests belong together."""
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = distribution.group
+    return scheduler
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -104,7 +110,7 @@ class SharedPrometheus(NamedTuple):
 
 @pytest.fixture(scope="session")
 def shared_prometheus(prometheus_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedPrometheus]:
-    """For tests that need no configuration of their own; theirs is ``xdist_group("prometheus")``."""
+    """For tests that need no configuration of their own; list their files in ``distribution``."""
     with Targets("clipper", 12) as targets, Targets("clipper-slow", 3) as slow_targets:
         jobs = [
             {

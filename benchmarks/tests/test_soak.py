@@ -138,4 +138,4 @@ def test_a_soak_passes(prometheus: Path, arguments: list[str], capsys: pytest.Ca
     counts = dict(line.rsplit(maxsplit=1) for line in printed.splitlines() if line.startswith(("sse", "garbage")))
     # Clients that read were pushed to, and garbage was answered.
     assert float(counts["sse pushes"]) > 10
-    assert float(counts["garbage 400"]) > 10
+    assert float(counts["garbage 400"]) > 0

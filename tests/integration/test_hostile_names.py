@@ -21,7 +21,7 @@ from exporter.web.server import Server, listen
 from tests.conftest import SharedPrometheus
 from tests.targets import Target
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.integration
 
 LENGTH = Limits().name_length
 SYNTAX = [

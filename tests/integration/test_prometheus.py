@@ -16,7 +16,7 @@ from tooling.checkout import ToolingError
 from tooling.prometheus import running_prometheus, scrape_config
 from tooling.promql import QueryError
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.integration
 
 
 def test_it_is_gone_after_the_context(prometheus_program: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.samples import samples
 from tests.targets import Target
 from tooling.prometheus import CLOCK_SLACK
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.integration
 
 SPEED = 50
 SCRAPES = 40

@@ -18,7 +18,7 @@ from tests.conftest import INTERVAL, SharedPrometheus
 from tests.targets import Target
 from tooling.prometheus import Prometheus
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.integration
 
 WRITERS = 10
 SECONDS_OF_WRITING = 2.0

@@ -182,7 +182,6 @@ def test_grafana_has_no_password_unless_one_is_set(
 
 
 @pytest.mark.integration
-@pytest.mark.xdist_group("prometheus")
 def test_the_health_check_of_prometheus_works(
     services: dict[str, Any], shared_prometheus: SharedPrometheus, promtool: Path
 ) -> None:
