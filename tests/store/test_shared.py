@@ -376,12 +376,12 @@ BAD_INPUT: dict[str, tuple[Callable[[SharedStats], None], str, Reason]] = {
     ),
     "one streamer too many": (
         lambda s: s.add_trigger("third", "keyword"),
-        "streamer: expected one of the 2 streamers held, which is the limit, got 'third'",
+        "streamer: expected at most 2 streamers at once, got 'third'",
         Reason.STREAMERS,
     ),
     "one trigger type too many": (
         lambda s: s.add_trigger("xQc", "sixth"),
-        "trigger_type: expected one of the 5 trigger types known, which is the limit, got 'sixth'",
+        "trigger_type: expected at most 5 trigger types, got 'sixth'",
         Reason.TRIGGER_TYPES,
     ),
 }
