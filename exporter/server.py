@@ -238,21 +238,21 @@ def listen(address: Address) -> socket.socket:
         raise ListenError(f"cannot listen on {address}: expected an address of this machine ({problem})") from None
     # Every address, if none is named: IPv6 first, whose socket takes IPv4 as well.
     found.sort(key=lambda each: bool(address.host) or each[0] != socket.AF_INET6)
-    problem = OSError()
+    last = OSError()
     for family, kind, protocol, _, where in found:
         try:
             return _listen_on(family, kind, protocol, where, dual_stack=not address.host)
-        except OSError as problem_:
-            problem = problem_
-        if problem.errno == errno.EADDRINUSE:
+        except OSError as problem:
+            last = problem
+        if last.errno == errno.EADDRINUSE:
             break  # a fallback would leave a part of the address to the other program
     hint = {
         errno.EADDRINUSE: "another program listens there; choose another port, or 0 for a free one",
         errno.EACCES: "not permitted; choose a port of 1024 or more",
         errno.EADDRNOTAVAIL: "expected an address of this machine",
         errno.EAFNOSUPPORT: "this machine has no addresses of this kind; is IPv6 turned off?",
-    }.get(problem.errno or 0, str(problem))
-    raise ListenError(problem.errno, f"cannot listen on {address}: {hint}")
+    }.get(last.errno or 0, str(last))
+    raise ListenError(last.errno, f"cannot listen on {address}: {hint}")
 
 
 def _listen_on(family: int, kind: int, protocol: int, where: Any, *, dual_stack: bool) -> socket.socket:
