@@ -202,7 +202,7 @@ class TestRestart:
         assert [row.triggers for row in store.rows()] == [{"raid": 1, "keyword": 1}] * 2
         with pytest.raises(ValueError, match="streamer: expected at most 1 streamers at once"):
             store.update_viewers("new", 1)
-        with pytest.raises(ValueError, match="trigger_type: expected one of the 2 trigger types known"):
+        with pytest.raises(ValueError, match="trigger_type: expected at most 2 trigger types"):
             store.add_trigger("xQc", "new")
         # Nor does a batch, which is refused whole, for what there is already.
         known = [{"streamer": "xQc", "type": kind} for kind in ("raid", "keyword")]
