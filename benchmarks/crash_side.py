@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import requests
 
-from exporter.stats import TRIGGER_TYPES
+from exporter.store.shared import TRIGGER_TYPES
 from tooling.processes import free_port
 
 STREAMERS: Final = 20

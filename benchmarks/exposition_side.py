@@ -32,10 +32,10 @@ from prometheus_client import (
 )
 
 from exporter import SharedStats
-from exporter.exposition import Exposition
 from exporter.metrics import CHAT_VELOCITY, CLIPS, LAST_TRIGGER, LAST_UPDATE, RECORDING, TRIGGERS, VIEWERS, Family
-from exporter.server import serve
-from exporter.stats import TRIGGER_TYPES
+from exporter.scrape.exposition import Exposition
+from exporter.store.shared import TRIGGER_TYPES
+from exporter.web.server import serve
 
 _FETCH = """
 import http.client, sys, time
@@ -93,7 +93,7 @@ class Ours:
         return self.exposition.scrape("", "", ()).body
 
     def compress(self, text: Any) -> Any:
-        from exporter.exposition import _gzip  # noqa: PLC0415 - the very function that a scrape calls
+        from exporter.scrape.exposition import _gzip  # noqa: PLC0415 - the very function that a scrape calls
 
         return _gzip(text.parts)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
-from exporter.server import serve
+from exporter.web.server import serve
 from tests.integration.prometheus import Prometheus, running_prometheus, scrape_config
 from tooling import servers
 from tooling.checkout import ToolingError

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks.push_side import PERIOD
-from exporter.live import INTERVAL
+from exporter.live.hub import INTERVAL
 
 CLIENTS: Final = (1, 500)
 STREAMERS: Final = (50, 10_000)

@@ -12,11 +12,11 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
-from exporter.live import Hub
-from exporter.parsers import Address
-from exporter.push import PushPolicy, Receiver
-from exporter.server import Server, listen
-from exporter.web import create_app
+from exporter.live.hub import Hub
+from exporter.settings.parsers import Address
+from exporter.web.app import create_app
+from exporter.web.receiver import PushPolicy, Receiver
+from exporter.web.server import Server, listen
 
 PERIOD: Final = 10.0  # seconds between two updates of one streamer
 _BLOCK: Final = 500  # updates between two looks at the clock

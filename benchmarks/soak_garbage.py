@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from typing import Final
 
-from exporter.limits import BODY_BYTES
+from exporter.web.limits import BODY_BYTES
 
 _ANSWER_SECONDS: Final = 15.0  # beyond the time that a body may take
 _CUT_SECONDS: Final = 0.5

@@ -20,7 +20,7 @@ import requests
 
 from benchmarks.soak_clients import subscribe
 from benchmarks.soak_garbage import send_garbage
-from exporter.stats import TRIGGER_TYPES
+from exporter.store.shared import TRIGGER_TYPES
 
 ROUND: Final = 10  # seconds in which every streamer is reported once, a tenth of them each second
 _LEAVING: Final = 0.02  # the part of the streamers that leaves each round; as many others come

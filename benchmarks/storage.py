@@ -22,8 +22,8 @@ import requests
 from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
-from exporter.server import serve
-from exporter.storage import Storage
+from exporter.storage.writer import Storage
+from exporter.web.server import serve
 
 STREAMERS: Final = [f"streamer {number}" for number in range(100)]
 DETAILS: Final = {"viewer_count": 55000, "baseline": 40000, "ratio": 1.38}

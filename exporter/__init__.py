@@ -15,17 +15,16 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
-from exporter.emit import emit_stats_update
-from exporter.environment import URL, is_strict
+from exporter._version import __version__
 from exporter.errors import InvalidUpdate
-from exporter.settings import Settings
-from exporter.stats import SharedStats
+from exporter.settings.environment import URL, is_strict
+from exporter.settings.settings import Settings
+from exporter.store.emit import emit_stats_update
+from exporter.store.shared import SharedStats
 
 if TYPE_CHECKING:
-    from exporter.remote import RemoteStats
-    from exporter.server import serve
+    from exporter.pusher.remote import RemoteStats
+    from exporter.web.server import serve
 
 __all__ = ["InvalidUpdate", "RemoteStats", "SharedStats", "__version__", "emit_stats_update", "serve", "shared_stats"]
 
@@ -39,7 +38,7 @@ def _share() -> SharedStats:
     strict = is_strict(os.environ)
     if os.environ.get(URL):
         # Only whoever pushes needs an HTTP client, which takes many times longer to import than the store.
-        from exporter.remote import from_environment  # noqa: PLC0415
+        from exporter.pusher.remote import from_environment  # noqa: PLC0415
 
         try:
             return SharedStats.share(from_environment(os.environ, strict=strict, **settings.store_options))
@@ -52,7 +51,7 @@ shared_stats = _share()
 
 
 # These take many times longer to import than the store, and not every importer serves or pushes.
-_LATE = {"RemoteStats": "exporter.remote", "serve": "exporter.server"}
+_LATE = {"RemoteStats": "exporter.pusher.remote", "serve": "exporter.web.server"}
 
 
 def __getattr__(name: str) -> Any:

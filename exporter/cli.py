@@ -14,15 +14,16 @@ from textwrap import fill
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from exporter import __version__, logs
+from exporter import logs
+from exporter._version import __version__
 from exporter.errors import ExporterError, SettingsError
-from exporter.probe import probe
-from exporter.settings import Option, Settings, options, unknown_variables
-from exporter.stats import SharedStats
+from exporter.settings.settings import Option, Settings, options, unknown_variables
+from exporter.store.shared import SharedStats
+from exporter.web.healthcheck import probe
 
 if TYPE_CHECKING:
     from exporter.feeds import Feed
-    from exporter.webfile import WebFile
+    from exporter.security.reload import WebFile
 
 logger = logging.getLogger("exporter")
 
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, settings: Settings, token: str | None, web_config: WebFile | None) -> None:
     # Imported late: --help and --version answer without loading a web server.
-    from exporter.server import serve  # noqa: PLC0415
+    from exporter.web.server import serve  # noqa: PLC0415
 
     received: list[int] = []
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter import SharedStats
-from exporter.batch import parse
 from exporter.errors import InvalidBatch
-from exporter.remote import RemoteStats
-from exporter.transport import Answer
-from exporter.validation import Limits
+from exporter.pusher.remote import RemoteStats
+from exporter.pusher.transport import Answer
+from exporter.store.batch import parse
+from exporter.store.validation import Limits
 from tests.clock import FakeClock
 
 Incident = Callable[["FakeExporter", bytes], Answer]

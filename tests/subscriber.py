@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from exporter.history import RECENT_TRIGGERS
-from exporter.live import Push
-from exporter.store import Stats
+from exporter.live.hub import Push
+from exporter.store.store import Stats
+from exporter.store.triggers import RECENT_TRIGGERS
 
 GAUGES = ("viewer_counts", "chat_velocities", "recording_status")
 

@@ -15,8 +15,8 @@ import pytest
 import requests
 
 import exporter
-from exporter.server import serve
-from exporter.settings import options
+from exporter.settings.settings import options
+from exporter.web.server import serve
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -16,13 +16,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter import SharedStats
-from exporter.batch import Batch, parse, read
 from exporter.errors import InvalidBatch
-from exporter.exposition import Exposition
-from exporter.history import iso
-from exporter.live import Push
+from exporter.live.hub import Push
 from exporter.metrics import CHAT_VELOCITY, RECORDING, STREAMER, TRIGGERS, TYPE, VIEWERS
-from exporter.validation import Limits
+from exporter.scrape.exposition import Exposition
+from exporter.store.batch import Batch, parse, read
+from exporter.store.triggers import iso
+from exporter.store.validation import Limits
 from tests.clock import FakeClock
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
@@ -90,7 +90,7 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 
 def as_data(batch: Batch) -> dict[str, Any]:
-    """What :func:`~exporter.batch.read` makes the same batch of again."""
+    """What :func:`~exporter.store.batch.read` makes the same batch of again."""
     triggers = [
         {"streamer": each.streamer, "type": each.type, "details": json.loads(each.details)}
         | ({"timestamp": iso(each.at)} if each.at is not None else {})

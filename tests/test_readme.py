@@ -12,7 +12,7 @@ import pytest
 
 import exporter
 from exporter.metrics import FAMILIES
-from exporter.settings import options
+from exporter.settings.settings import options
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -12,7 +12,7 @@ from benchmarks.soak import ALLOCATOR, Findings
 from benchmarks.soak_garbage import REQUESTS
 from benchmarks.soak_load import ROUND, Fleet
 from exporter import SharedStats
-from exporter.server import serve
+from exporter.web.server import serve
 from tests.clock import FakeClock
 from tooling.checkout import ROOT
 

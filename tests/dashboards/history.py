@@ -12,10 +12,10 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from exporter.exposition import Exposition
 from exporter.feeds import SimulatedFeed
 from exporter.metrics import CHAT_VELOCITY, LAST_TRIGGER, RECORDING, TRIGGERS, VIEWERS
-from exporter.stats import SharedStats
+from exporter.scrape.exposition import Exposition
+from exporter.store.shared import SharedStats
 from tests.clock import FakeClock
 from tests.dashboards.truth import Truth
 from tests.integration.prometheus import Prometheus, running_prometheus, scrape_config

@@ -15,8 +15,8 @@ import yaml
 from exporter.errors import InvalidUpdate
 from exporter.feeds import bundled, demo_feeds
 from exporter.feeds.simulated import ROSTER
-from exporter.server import serve
-from exporter.stats import SharedStats
+from exporter.store.shared import SharedStats
+from exporter.web.server import serve
 from tests.dashboards.grafana import View
 from tests.dashboards.truth import Truth
 from tests.integration.prometheus import Prometheus, running_prometheus, scrape_config

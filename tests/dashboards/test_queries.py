@@ -11,7 +11,7 @@ import pytest
 
 from dashboards.__main__ import DASHBOARDS
 from dashboards.frame import HEALTH, OVERVIEW, STREAMER_UID
-from exporter.validation import Limits
+from exporter.store.validation import Limits
 from tests.dashboards.grafana import Query, fill, load, panel, panel_queries, queries
 from tests.dashboards.live import ODD, PLAYED, RAIDED, REJECTED, Live
 

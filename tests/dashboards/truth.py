@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from exporter.stats import SharedStats
+from exporter.store.shared import SharedStats
 
 
 class Event(NamedTuple):

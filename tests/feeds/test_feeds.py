@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from exporter.feeds import bundled, demo_feeds
 from exporter.feeds.recorded import read_recording
-from exporter.stats import SharedStats
+from exporter.store.shared import SharedStats
 
 START = 1_700_000_000.0
 

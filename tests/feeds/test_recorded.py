@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import FeedError
 from exporter.feeds.recorded import LARGEST, RecordedFeed, Row, bundled, read_recording
-from exporter.stats import SharedStats
+from exporter.store.shared import SharedStats
 
 START = 1_700_000_000.0
 THREE_ROWS = "seconds,viewers\n0,100\n5,100\n10,130\n"  # polled every 5 s, so live for 15 s

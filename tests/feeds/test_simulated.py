@@ -16,7 +16,7 @@ from exporter.errors import FeedError
 from exporter.feeds import simulated
 from exporter.feeds.channel import AWAY_LASTS, RAID_EVERY, Channel, chat_rate
 from exporter.feeds.simulated import SimulatedFeed
-from exporter.stats import TRIGGER_TYPES, SharedStats
+from exporter.store.shared import TRIGGER_TYPES, SharedStats
 
 START = 1_700_000_000.0
 DAY = 86_400

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 import exporter
 from alerts import receivers
-from exporter.stats import SharedStats
+from exporter.store.shared import SharedStats
 from tests.integration.alertmanager import running_alertmanager
 from tests.integration.prometheus import Prometheus, running_prometheus
 from tooling import native

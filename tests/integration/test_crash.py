@@ -18,9 +18,9 @@ from prometheus_client import CollectorRegistry
 from benchmarks.crash import run, scraping
 from benchmarks.crash_side import Exporter
 from exporter import SharedStats
-from exporter.schema import FILE_NAME
-from exporter.server import serve
-from exporter.storage import Storage
+from exporter.storage.schema import FILE_NAME
+from exporter.storage.writer import Storage
+from exporter.web.server import serve
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.integration
 CLIPPER = """
 import sys
 from exporter import SharedStats
-from exporter.storage import Storage
+from exporter.storage.writer import Storage
 store = SharedStats.create()
 storage = Storage(store, sys.argv[1])
 count = sum(row.triggers["keyword"] for row in store.rows())

@@ -11,13 +11,13 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter import SharedStats
-from exporter.live import Hub
+from exporter.live.hub import Hub
 from exporter.metrics import STREAMER, VIEWERS
-from exporter.parsers import Address
-from exporter.push import PushPolicy, Receiver
-from exporter.server import Server, listen
-from exporter.validation import Limits
-from exporter.web import create_app
+from exporter.settings.parsers import Address
+from exporter.store.validation import Limits
+from exporter.web.app import create_app
+from exporter.web.receiver import PushPolicy, Receiver
+from exporter.web.server import Server, listen
 from tests.conftest import StartPrometheus
 from tests.integration.prometheus import scrape_config
 

@@ -31,11 +31,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from exporter import SharedStats
-from exporter.limits import HttpLimits
-from exporter.openapi import document
-from exporter.server import serve
-from exporter.validation import Limits
-from exporter.webfile import WebFile
+from exporter.security.reload import WebFile
+from exporter.store.validation import Limits
+from exporter.web.limits import HttpLimits
+from exporter.web.openapi import document
+from exporter.web.server import serve
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from selenium.webdriver import Keys
 
 from exporter import SharedStats
-from exporter.server import Server, serve
+from exporter.web.server import Server, serve
 from tests.conftest import required_program
 from tests.integration.browser import Page, running_browser
 from tests.integration.relay import relayed

@@ -10,7 +10,7 @@ import requests
 
 from exporter import SharedStats
 from exporter.feeds import demo_feeds
-from exporter.server import serve
+from exporter.web.server import serve
 from tests.clock import FakeClock
 
 pytestmark = pytest.mark.integration

@@ -17,8 +17,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from exporter import RemoteStats, SharedStats
-from exporter.server import Server, serve
-from exporter.transport import HttpTransport
+from exporter.pusher.transport import HttpTransport
+from exporter.web.server import Server, serve
 from tests.certificates import write_pair
 from tooling.processes import local_session
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from exporter import SharedStats
 from exporter.feeds import RecordedFeed, bundled
 from exporter.metrics import VIEWERS
-from exporter.server import serve
+from exporter.web.server import serve
 from tests.conftest import StartPrometheus
 from tests.integration.prometheus import scrape_config
 

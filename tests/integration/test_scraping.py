@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.metrics import CLIPS, LAST_TRIGGER, LAST_UPDATE, RECORDING, TRIGGERS, UPDATES, VIEWERS
-from exporter.server import Server, serve
-from exporter.stats import TRIGGER_TYPES
+from exporter.store.shared import TRIGGER_TYPES
+from exporter.web.server import Server, serve
 from tests.conftest import StartPrometheus
 from tests.integration.prometheus import Prometheus, scrape_config
 

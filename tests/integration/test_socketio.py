@@ -6,9 +6,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats, emit_stats_update, metrics
-from exporter.server import serve
+from exporter.web.server import serve
 from tests.integration.socketio_page import page
-from tests.test_events import sample
+from tests.live.test_events import sample
 from tooling.node import Installed
 
 pytestmark = pytest.mark.integration

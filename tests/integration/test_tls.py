@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.metrics import CERTIFICATE_EXPIRES, VIEWERS, WEB_CONFIG_SUCCEEDED
-from exporter.server import Server, serve
+from exporter.web.server import Server, serve
 from tests.certificates import write_pair
 from tests.conftest import StartPrometheus
 from tests.integration.prometheus import Prometheus

@@ -1,0 +1,1 @@
+"""From this process to an exporter elsewhere: the store's changes come in, POST requests go out."""

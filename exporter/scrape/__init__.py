@@ -1,0 +1,1 @@
+"""From a store to what Prometheus scrapes: the store's changes come in, an exposition goes out."""

@@ -1,0 +1,100 @@
+"""A prometheus_client collector over the store: the families of the metric table, with their samples.
+
+It emits lines like these, built fresh on each scrape (https://prometheus.io/docs/instrumenting/writing_exporters/#collectors)::
+
+    clipper_viewers{streamer="xQc"} 45000.0
+    clipper_triggers_total{streamer="xQc",type="viewer_spike"} 3.0
+    clipper_exporter_updates_total{via="local"} 1234.0
+
+The counters carry no creation time: stored without a feature flag, ``_created`` series are junk.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from exporter._version import __version__
+from exporter.metrics import FAMILIES, OWN_FAMILIES, STORE_FAMILIES, Family
+from exporter.store.rows import RowCopy
+from exporter.store.store import Store
+
+OwnNumbers = Callable[[], Mapping[str, Any]]
+"""Gives the exporter's own numbers, by the ``field`` of the families that show them."""
+Sample = tuple[tuple[str, ...], float]
+"""The values of a sample's labels, and its own."""
+
+_KINDS: Final[dict[str, type[GaugeMetricFamily | CounterMetricFamily]]] = {
+    "gauge": GaugeMetricFamily,
+    "counter": CounterMetricFamily,
+}
+_BUILD: Final = {"build": {(__version__, platform.python_version()): 1}}
+
+
+class ClipperCollector(Collector):
+    """Every ``clipper_*`` family over one store.
+
+    Register it in any ``CollectorRegistry``. ``own_numbers`` are sources of ``self`` families beside the store itself;
+    a family that no source knows has no sample.
+    """
+
+    def __init__(self, store: Store, *own_numbers: OwnNumbers) -> None:
+        self.store = store
+        self._own_numbers = (store.own_numbers, *own_numbers)
+
+    def describe(self) -> Iterable[Metric]:
+        """The families without their samples, so that registering never scrapes."""
+        return [empty(family) for family in FAMILIES]
+
+    def collect(self) -> Iterator[Metric]:
+        """The families with their samples; the store is copied first and never locked while they are built."""
+        rows = self.store.rows()
+        for family in STORE_FAMILIES:
+            yield _filled(family, _store_samples(family, rows))
+        yield from self.collect_own()
+
+    def collect_own(self) -> Iterator[Metric]:
+        """The families about the exporter itself, which come last."""
+        own: dict[str, Any] = dict(_BUILD)
+        for numbers in self._own_numbers:
+            own.update(numbers())
+        for family in OWN_FAMILIES:
+            yield _filled(family, _own_samples(family, own))
+
+
+def empty(family: Family) -> GaugeMetricFamily | CounterMetricFamily:
+    """A family without samples."""
+    return _KINDS[family.type](family.name, family.help, labels=family.labels)
+
+
+def _filled(family: Family, samples: Iterable[Sample]) -> Metric:
+    metric = empty(family)
+    for labels, value in samples:
+        metric.add_metric(labels, value)
+    return metric
+
+
+def _store_samples(family: Family, rows: Iterable[RowCopy]) -> Iterator[Sample]:
+    by_streamer_alone = len(family.labels) == 1
+    for row in rows:
+        held = getattr(row, family.field)
+        if not by_streamer_alone:
+            for label, value in held.items():
+                yield (row.streamer, label), value
+        elif held is not None:
+            yield (row.streamer,), int(held) if family.whole else held
+
+
+def _own_samples(family: Family, own: Mapping[str, Any]) -> Iterator[Sample]:
+    held = own.get(family.field)
+    if held is None:
+        return
+    if not family.labels:
+        yield (), held
+        return
+    for label, value in held.items():
+        yield label if isinstance(label, tuple) else (label,), value

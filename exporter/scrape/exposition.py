@@ -1,0 +1,214 @@
+"""What a scrape is answered with: every collector's families, in the format and encoding that the client asks for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from exporter.logs import RateLimited
+from exporter.metrics import STORE_FAMILIES
+from exporter.scrape.cache import StoreLines
+from exporter.scrape.collector import ClipperCollector, OwnNumbers, empty
+from exporter.store.store import Store
+
+try:
+    from isal import isal_zlib as _zlib
+except ImportError:  # there is no wheel for every machine; the standard library's is three times slower and as good
+    import zlib as _zlib  # type: ignore[no-redef]
+
+logger = logging.getLogger(__name__)
+
+Encoder = Callable[[Collector], bytes]
+
+_GATHERED: Final = 1024 * 1024  # bytes compressed at once: joined, they still fit a cache
+_END: Final = b"# EOF\n"  # of an OpenMetrics exposition, and only there
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """A rendered scrape: ``parts`` one after the other are the body, compressed if ``gzipped``.
+
+    In parts, for most of them are kept from the scrape before: to copy them into one piece would be most of the work.
+    """
+
+    parts: Sequence[bytes]
+    content_type: str
+    gzipped: bool
+
+    @property
+    def body(self) -> bytes:
+        """The body in one piece."""
+        return b"".join(self.parts)
+
+    @property
+    def size(self) -> int:
+        """Of the body, in bytes."""
+        return sum(map(len, self.parts))
+
+
+class Exposition:
+    """Renders our families and those of every other collector of a registry.
+
+    ``own_numbers`` are sources of ``self`` families. A collector that fails costs only its own families: the rest is
+    rendered, the failure logged and counted. Raises ``ValueError`` for a registry that holds the families of another
+    store, which would clash with ours.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        registry: CollectorRegistry,
+        *own_numbers: OwnNumbers,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._log = RateLimited(logger)
+        self._lock = threading.Lock()
+        self._failures: Counter[str] = Counter()
+        self._duration: float | None = None
+        self._size: int | None = None
+        self._ours = ClipperCollector(store, self._numbers, *own_numbers)
+        self._lines = StoreLines(store)
+        if any(isinstance(other, ClipperCollector) and other.store is not store for other in _collectors(registry)):
+            raise ValueError("registry: expected one without the clipper_* families of another store")
+
+    def _numbers(self) -> Mapping[str, Any]:
+        with self._lock:
+            return {
+                "collector_failures": self._failures.copy(),
+                "scrape_duration": self._duration,
+                "scrape_size": self._size,
+            }
+
+    def scrape(self, accept: str, accept_encoding: str, names: Collection[str]) -> Scrape:
+        """Collect and render, as ``Accept`` and ``Accept-Encoding`` wish; ``names``, if any, are the samples wanted."""
+        began = self._clock()
+        encoder, content_type = _encoder(accept)
+        others = _collectors(self._registry, names)
+        parts = [
+            self._render(type(other).__name__, other.collect, encoder, names)
+            for other in others
+            if not isinstance(other, ClipperCollector)
+        ]
+        rest = self._ours.collect
+        if _keeps_names(content_type):
+            parts += self._render_kept(encoder, names)
+            rest = self._ours.collect_own
+        parts.append(self._render(type(self._ours).__name__, rest, encoder, names))
+        if content_type.startswith("application/openmetrics-text"):
+            parts = [part.removesuffix(_END) for part in parts] + [_END]
+        size = sum(map(len, parts))
+        gzipped = accepts_gzip(accept_encoding)
+        body = _gzip(parts) if gzipped else parts
+        with self._lock:
+            self._duration = self._clock() - began
+            self._size = size
+        return Scrape(body, content_type, gzipped)
+
+    def _render_kept(self, encoder: Encoder, names: Collection[str]) -> Iterator[bytes]:
+        for family, texts in zip(STORE_FAMILIES, self._lines.texts(), strict=True):
+            if not names or (family.name in names and any(texts)):
+                yield encoder(_Collected([empty(family)])).removesuffix(_END)
+                yield from texts
+
+    def _render(
+        self, name: str, collect: Callable[[], Iterable[Metric]], encoder: Encoder, names: Collection[str]
+    ) -> bytes:
+        try:
+            metrics = list(collect())
+            return encoder(_Collected(_only(metrics, names) if names else metrics))
+        except Exception as problem:  # noqa: BLE001 - whatever a foreign collector raises, the others still count
+            with self._lock:
+                self._failures[name] += 1
+            self._log.warning(name, f"collector {name} left out of a scrape: {type(problem).__name__}: {problem}")
+            return b""
+
+
+def _gzip(parts: Iterable[bytes]) -> list[bytes]:
+    """One gzip member of all ``parts``."""
+    # Level 1: a scrape is read once, and higher levels cost many times more for a few points of size.
+    compressor = _zlib.compressobj(1, _zlib.DEFLATED, 31)
+    compressed, gathered, size = [], [], 0
+    for part in parts:
+        gathered.append(part)
+        size += len(part)
+        # In few calls, for each lets other threads run and then waits for its turn among them.
+        if size >= _GATHERED:
+            compressed.append(compressor.compress(b"".join(gathered)))
+            gathered, size = [], 0
+    return [b"".join([*compressed, compressor.compress(b"".join(gathered)), compressor.flush()])]
+
+
+class _Collected(Collector):
+    """Families already collected, in the shape that prometheus_client's renderers take."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def _keeps_names(content_type: str) -> bool:
+    # Under the other schemes even a name without a dot may change: https://prometheus.io/docs/instrumenting/escaping_schemes/
+    return not content_type.endswith(("escaping=dots", "escaping=values"))
+
+
+def _collectors(registry: CollectorRegistry, names: Collection[str] = ()) -> list[Collector]:
+    """The registry's collectors; with ``names``, those that declare one of them, as ``restricted_registry`` has it."""
+    # The registry offers only all families in one go, which the first failure ends; hence the look inside, which
+    # pyproject.toml's bound on prometheus-client keeps safe.
+    with registry._lock:
+        declared = dict(registry._collector_to_names)
+    found = [collector for collector, known in declared.items() if not names or not set(names).isdisjoint(known)]
+    target = registry.get_target_info()
+    if target and (not names or "target_info" in names):
+        metric = Metric("target", "Target metadata", "info")
+        metric.add_sample("target_info", target, 1)
+        found.insert(0, _Collected([metric]))
+    return found
+
+
+def _only(metrics: Iterable[Metric], names: Collection[str]) -> Iterable[Metric]:
+    for metric in metrics:
+        kept = [sample for sample in metric.samples if sample.name in names]
+        if kept:
+            restricted = Metric(metric.name, metric.documentation, metric.type, metric.unit)
+            restricted.samples = kept
+            yield restricted
+
+
+def _encoder(accept: str) -> tuple[Encoder, str]:
+    try:
+        return choose_encoder(accept)
+    except (ValueError, TypeError):  # a version that is no version
+        return choose_encoder("")
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether an ``Accept-Encoding`` header allows gzip (RFC 9110, section 12.5.3)."""
+    weights = accepted(accept_encoding)
+    return weights.get("gzip", weights.get("*", 0.0)) > 0
+
+
+def accepted(header: str) -> dict[str, float]:
+    """The weights that an ``Accept`` or ``Accept-Encoding`` header gives, by name (RFC 9110, section 12.4.2)."""
+    weights: dict[str, float] = {}
+    for item in header.lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        weight = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            weights[name] = 0.0
+    return weights

@@ -1,0 +1,1 @@
+"""Every flag and environment variable: text comes in, validated options go out."""

@@ -1,0 +1,67 @@
+"""Applying a batch to what a store holds: whole, or not at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from exporter.errors import InvalidBatch
+from exporter.store.batch import Batch, TriggerUpdate
+from exporter.store.event_ids import EventId
+from exporter.store.state import State
+from exporter.store.validation import Reason
+
+
+def apply(state: State, batch: Batch, now: float) -> tuple[int, int]:
+    """Apply a batch whole, or refuse it and change nothing; returns how many updates it held, and known ids."""
+    state.settle(now)
+    seen: set[EventId] = set()
+
+    def is_new(source: str, name: str | None) -> bool:
+        event = (source, name or "")
+        if name is None or not (event in seen or event in state.ids):
+            seen.update([event] if name else [])
+            return True
+        return False
+
+    triggers = [each for each in batch.triggers if is_new(batch.source, each.id)]
+    clips = [streamer for streamer, name in batch.clips if is_new(batch.source, name)]
+    gauges = (*batch.viewer_counts, *batch.chat_velocities, *batch.recording_status)
+    _check_room(state, batch.cleared, {*gauges, *clips, *(each.streamer for each in triggers)}, triggers)
+    state.ids.add(seen)
+    for name in batch.cleared:
+        state.drop(name, now)
+    for name, count in batch.viewer_counts.items():
+        row = state.touch(name, now)
+        row.viewers, row.viewers_version = count, row.version
+    for name, velocity in batch.chat_velocities.items():
+        row = state.touch(name, now)
+        row.velocity, row.velocity_version = velocity, row.version
+    for name, recording in batch.recording_status.items():
+        row = state.touch(name, now)
+        row.recording, row.recording_version = recording, row.version
+    for each in triggers:
+        state.trigger(each.streamer, each.type, each.details, now, each.at)
+    for name in clips:
+        state.clip(name, now)
+    applied = len(batch.cleared) + len(gauges) + len(triggers) + len(clips)
+    return applied, len(batch.triggers) + len(batch.clips) - len(triggers) - len(clips)
+
+
+def _check_room(state: State, cleared: Iterable[str], streamers: set[str], triggers: Iterable[TriggerUpdate]) -> None:
+    """Refuse what would hold one streamer or trigger type too many once ``cleared`` are gone.
+
+    What was restored may be above the limits already: then what adds none is no more refused than elsewhere.
+    """
+    gone = {name: row for name in cleared if (row := state.rows.get(name)) is not None}
+    added = sum(name not in state.rows or name in gone for name in streamers)
+    held = len(state.rows) - len(gone) + added
+    limit = state.limits.streamers
+    if added and held > limit:
+        raise InvalidBatch([f"body: expected at most {limit} streamers held, got {held}"], Reason.STREAMERS)
+    left = state.others - Counter(kind for row in gone.values() for kind in row.triggers if kind in state.others)
+    known = {*state.zeros, *left}
+    types = len(known | {each.type for each in triggers})
+    limit = state.limits.trigger_types
+    if len(known) < types > limit:
+        raise InvalidBatch([f"body: expected at most {limit} trigger types, got {types}"], Reason.TRIGGER_TYPES)

@@ -1,0 +1,199 @@
+"""SharedStats: the thread-safe store that a clipper writes into and everything else reads."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from datetime import tzinfo
+from typing import Any, ClassVar, Final
+
+from exporter.errors import InvalidUpdate
+from exporter.logs import RateLimited
+from exporter.store import validation
+from exporter.store.changes import EventLog
+from exporter.store.store import Stats, Store, reported
+from exporter.store.triggers import TriggerEntry
+from exporter.store.validation import Limits
+
+logger = logging.getLogger(__name__)
+
+TRIGGER_TYPES: Final = ("viewer_spike", "chat_velocity", "keyword", "emote_flood")
+STALE_AFTER: Final = 300.0
+
+_BIG: Final = 1 << 53  # whole numbers below it are samples as they are: the hot path need not look further
+
+
+class SharedStats(Store):
+    """The numbers of every streamer, shared by the threads that write them and those that read them.
+
+    ``SharedStats()`` is always the one store of this process. That one never raises for a bad value, for it must not
+    kill the thread that it observes: it logs the message and goes on. :meth:`create` makes a store of one's own, which
+    raises :class:`~exporter.errors.InvalidUpdate`. A refused update changes nothing and is counted by its reason.
+
+    A streamer that nothing has updated for ``stale_after`` seconds is cleared as if its stream had ended.
+    """
+
+    _shared: ClassVar[SharedStats]
+
+    def __new__(cls) -> SharedStats:  # noqa: D102, PYI034 - every class of this kind gives the one shared store
+        return SharedStats._shared
+
+    @staticmethod
+    def create(
+        *,
+        limits: Limits | None = None,
+        trigger_types: Iterable[str] = TRIGGER_TYPES,
+        stale_after: float = STALE_AFTER,
+        time_zone: tzinfo | None = None,
+        clock: Callable[[], float] = time.time,
+        strict: bool = True,
+    ) -> SharedStats:
+        """Make a store that nobody else shares.
+
+        ``trigger_types`` are the declared types, whose counters start at 0; ``stale_after`` is in seconds, 0 for never;
+        ``time_zone`` says when midnight is for ``clips_today`` (``None``: the machine's own); ``clock`` returns Unix
+        time; without ``strict`` refused updates are logged instead of raised. Raises :class:`InvalidUpdate` for trigger
+        types that cannot be any and ``ValueError`` for a ``stale_after`` that is not a finite number of at least 0.
+        """
+        self = object.__new__(SharedStats)
+        self._set_up(
+            limits=limits or Limits(),
+            trigger_types=trigger_types,
+            stale_after=stale_after,
+            time_zone=time_zone,
+            clock=clock,
+            strict=strict,
+            log=EventLog(),
+        )
+        return self
+
+    def _set_up(self, *, strict: bool, **options: Any) -> None:
+        self._open(**options)
+        self._strict = strict
+        self._log = RateLimited(logger)
+
+    @staticmethod
+    def share(store: SharedStats) -> SharedStats:
+        """Make ``store`` the one that ``SharedStats()`` is in this process, and return it."""
+        SharedStats._shared = store
+        return store
+
+    # -- writing
+
+    def update_viewers(self, streamer: str, count: float) -> None:
+        """Set a streamer's viewers: a finite number of at least 0."""
+        try:
+            # A whole number, as viewers are, need not be looked at any closer; its class is asked for the fastest way.
+            if count.__class__ is not int or not 0 <= count < _BIG:  # type: ignore[unreachable]
+                count = validation.number("viewers", count)
+            self._acquire()
+            try:
+                row = self._state.touch(streamer, self._clock())
+                row.viewers = count
+                row.viewers_version = row.version
+            finally:
+                self._release()
+        except InvalidUpdate as problem:
+            self._refuse(problem)
+
+    def update_velocity(self, streamer: str, velocity: float) -> None:
+        """Set a streamer's chat velocity in messages per minute: a finite number of at least 0."""
+        try:
+            if velocity.__class__ is not float or not 0 < velocity < _BIG:
+                velocity = validation.number("chat_velocity", velocity)
+            self._acquire()
+            try:
+                row = self._state.touch(streamer, self._clock())
+                row.velocity = velocity
+                row.velocity_version = row.version
+            finally:
+                self._release()
+        except InvalidUpdate as problem:
+            self._refuse(problem)
+
+    def update_recording_status(self, streamer: str, is_recording: bool) -> None:
+        """Say whether a streamer is being recorded: ``True`` or ``False``."""
+        try:
+            is_recording = validation.recording("recording", is_recording)
+            with self._lock:
+                row = self._state.touch(streamer, self._clock())
+                row.recording = is_recording
+                row.recording_version = row.version
+        except InvalidUpdate as problem:
+            self._refuse(problem)
+
+    def add_trigger(self, streamer: str, trigger_type: str, details: dict[str, Any] | None = None) -> None:
+        """Count a trigger, of a declared type or another, with details that JSON can hold."""
+        try:
+            kind = validation.name("trigger_type", trigger_type, self._limits)
+            text = validation.details("details", details, self._limits)
+            with self._lock:
+                now = self._clock()
+                self._state.check_type(kind)
+                self._state.trigger(streamer, kind, text, now)
+        except InvalidUpdate as problem:
+            self._refuse(problem)
+
+    def increment_clips_today(self, streamer: str) -> None:
+        """Count one clip made of a streamer."""
+        try:
+            with self._lock:
+                now = self._clock()
+                self._state.clip(streamer, now)
+        except InvalidUpdate as problem:
+            self._refuse(problem)
+
+    def clear_streamer_stats(self, streamer: str) -> None:
+        """Drop a streamer's gauges and counters, as at its stream's end; keep its recent triggers and today's clips."""
+        try:
+            name = validation.name("streamer", streamer, self._limits)
+            with self._lock:
+                self._state.drop(name, self._clock())
+        except InvalidUpdate as problem:
+            self._refuse(problem)
+
+    def reset_all(self) -> None:
+        """Forget every streamer, trigger and clip; the exporter's counts of its own work go on."""
+        with self._lock:
+            self._state.reset(self._clock())
+
+    # -- reading
+
+    def get_clips_today(self, streamer: str) -> int:
+        """Clips made of a streamer since midnight; 0 for one that is not known."""
+        with self._lock:
+            self._settle()
+            return self._state.clips_today.get(streamer)
+
+    def get_all_stats(self) -> Stats:
+        """Everything, as it is at one moment, as plain data that JSON can hold."""
+        return self.snapshot()[1]
+
+    @property
+    def viewer_counts(self) -> dict[str, float]:
+        """Viewers by streamer, those that were reported."""
+        return reported(self.rows(), "viewers")
+
+    @property
+    def chat_velocities(self) -> dict[str, float]:
+        """Chat messages per minute by streamer, those that were reported."""
+        return reported(self.rows(), "velocity")
+
+    @property
+    def recording_status(self) -> dict[str, bool]:
+        """Recording flags by streamer, those that were reported."""
+        return reported(self.rows(), "recording")
+
+    @property
+    def recent_triggers(self) -> list[TriggerEntry]:
+        """The newest 20 triggers, newest first."""
+        with self._lock:
+            recent = self._state.history.copy()
+        return [trigger.entry() for trigger in recent]
+
+    def _refuse(self, problem: InvalidUpdate) -> None:
+        self.reject(problem.reason)
+        if self._strict:
+            raise problem
+        self._log.warning(problem.reason, f"update refused: {problem}")

@@ -1,0 +1,227 @@
+"""The HTTP interface: routes only, over what :func:`create_app` is given."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from importlib import resources
+from string import Template
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
+
+from exporter._version import __version__
+from exporter.errors import InvalidBatch
+from exporter.live.hub import Hub, as_json
+from exporter.live.socketio import INCOMING, Sockets
+from exporter.scrape.collector import OwnNumbers
+from exporter.scrape.exposition import Exposition, accepted
+from exporter.storage.writer import Storage
+from exporter.store.batch import NotJson
+from exporter.store.shared import SharedStats
+from exporter.web.body import arrived
+from exporter.web.limits import HttpLimits
+from exporter.web.openapi import document
+from exporter.web.receiver import Receiver
+from exporter.web.subscriber_limit import Places
+
+_EVENT_STREAM: Final = "text/event-stream"
+_COMMIT_SECONDS: Final = 1.0  # that a scrape waits for the disk: scrapes every few seconds must get through
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self';"
+        " frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+_MEDIA_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}  # of what the page loads
+
+
+class _Json(Response):
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return as_json(content)
+
+
+class _Within(Response):
+    """A response that is sent if there is a place for one more subscriber."""
+
+    def __init__(self, places: Places, response: Response) -> None:
+        self._answer = places.within(response)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._answer(scope, receive, send)
+
+
+def create_app(
+    store: SharedStats,
+    registry: CollectorRegistry,
+    hub: Hub,
+    receiver: Receiver,
+    *,
+    storage: Storage | None = None,
+    telemetry_path: str = "/metrics",
+    links: Mapping[str, str] | None = None,
+    own_numbers: Sequence[OwnNumbers] = (),
+    places: Places | None = None,
+    origins: Collection[str] = (),
+    limits: HttpLimits | None = None,
+    needs_password: Callable[[], bool] = lambda: False,
+) -> Starlette:
+    """Make the ASGI application over a store and a registry whose families are served beside the store's own.
+
+    The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed,
+    ``links`` are addresses that the page leads to, by what is there, ``own_numbers`` sources of the exporter's own
+    families beside ``hub``, ``places`` and ``storage``. ``places`` are those for live subscribers; pages of ``origins``
+    may use Socket.IO. ``limits``, and whether it ``needs_password`` now, are what the server around the app is
+    described with. With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen
+    would fall, which Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's
+    families are in ``registry``.
+    """
+    places = places or Places()
+    kept = () if storage is None else (storage.numbers,)
+    exposition = Exposition(store, registry, hub.numbers, places.numbers, *kept, *own_numbers)
+    sockets = Sockets(hub, origins)
+
+    def no_session_left(scope: Scope) -> bool:
+        # Read as Engine.IO does, for which "xsid=1" and "sid=" name no session either.
+        query = parse_qs(scope.get("query_string", b"").decode(errors="replace"))
+        return "sid" not in query and sockets.sessions >= places.limit
+
+    # Plain functions run in a pool of threads: however long a scrape takes, the event loop goes on.
+    def metrics(request: Request) -> Response:
+        scrape = exposition.scrape(
+            request.headers.get("accept", ""),
+            request.headers.get("accept-encoding", ""),
+            frozenset(request.query_params.getlist("name[]")),
+        )
+        if storage is not None:
+            storage.flush(_COMMIT_SECONDS)  # what cannot be kept is served all the same
+        headers = {"Vary": "Accept, Accept-Encoding"} | ({"Content-Encoding": "gzip"} if scrape.gzipped else {})
+        # Through the headers, for a media type given as such would have its character set written twice.
+        headers |= {"Content-Type": scrape.content_type, "Content-Length": str(scrape.size)}
+        return StreamingResponse(_each(scrape.parts), headers=headers)
+
+    async def stats(request: Request) -> Response:
+        headers = {"Vary": "Accept", "Cache-Control": "no-store"}
+        if request.method == "GET" and accepted(request.headers.get("accept", "")).get(_EVENT_STREAM, 0) > 0:
+            # Some proxies gather a response before they pass it on; this header asks them not to.
+            headers |= {"X-Accel-Buffering": "no"}
+            stream = StreamingResponse(_events(hub, request), media_type=_EVENT_STREAM, headers=headers)
+            return _Within(places, stream)
+        return _Json(await run_in_threadpool(store.get_all_stats), headers=headers)
+
+    async def push(request: Request) -> Response:
+        return _Json(await receiver.receive(request), headers={"Cache-Control": "no-store"})
+
+    async def api_stats(request: Request) -> Response:
+        # One route, so that whoever uses another method is told of both.
+        return await (push if request.method == "POST" else stats)(request)
+
+    async def openapi(_: Request) -> Response:
+        # Described anew each time, for users come and go with the web configuration.
+        described = document(
+            store.limits,
+            telemetry_path=telemetry_path,
+            body_bytes=receiver.body_bytes,
+            needs_token=receiver.policy.token is not None,
+            needs_password=needs_password(),
+            http=limits,
+        )
+        return _Json(described)
+
+    async def healthy(_: Request) -> Response:
+        return PlainTextResponse("clipper-exporter is healthy.\n")
+
+    async def ready(_: Request) -> Response:
+        return PlainTextResponse("clipper-exporter is ready.\n")
+
+    return Starlette(
+        routes=[
+            Route(telemetry_path, metrics),
+            Route("/api/stats", api_stats, methods=["GET", "POST"]),
+            Route("/api/openapi.json", openapi),
+            # A place is taken only once there is a whole request: Engine.IO waits for bodies as long as it takes.
+            Mount("/socket.io", arrived(places.within(sockets.app, full=no_session_left), INCOMING, places.refusals)),
+            *_pages(telemetry_path, links or {}),
+            Route("/-/healthy", healthy),
+            Route("/-/ready", ready),
+        ],
+        exception_handlers={HTTPException: _refused, InvalidBatch: _invalid, Exception: _failed},
+    )
+
+
+def _pages(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
+    static = resources.files("exporter") / "static"
+    page = Template((static / "index.html").read_text(encoding="utf-8")).substitute(
+        version=html.escape(__version__),
+        telemetry_path=html.escape(telemetry_path),
+        links="".join(
+            f'<li><a href="{html.escape(url)}">{html.escape(name)}</a></li>\n' for name, url in links.items() if url
+        ),
+    )
+
+    def route(path: str, content: str, media_type: str) -> Route:
+        async def answer(_: Request) -> Response:
+            return Response(content, media_type=media_type, headers=_PAGE_HEADERS)
+
+        return Route(path, answer)
+
+    files = [
+        (f"/{file.name}", file.read_text(encoding="utf-8"), _MEDIA_TYPES[kind])
+        for file in static.iterdir()
+        if (kind := file.name.rpartition(".")[2]) in _MEDIA_TYPES
+    ]
+    return [route(*each) for each in [("/", page, "text/html"), *files]]
+
+
+async def _each(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+        await _turn()
+
+
+async def _turn() -> None:
+    """Let the loop notice that a client has gone away: else each part that is sent to it is a line in the log."""
+    await asyncio.sleep(0)
+
+
+async def _events(hub: Hub, request: Request) -> AsyncIterator[bytes]:
+    """The body of an event stream, from the ``Last-Event-ID`` on that a client gives when it comes back."""
+    # An id is the store and its version: after a restart it means nothing, and the client gets everything anew.
+    instance, _, version = request.headers.get("last-event-id", "").partition(":")
+    known = int(version) if instance == hub.store.instance and version.isdecimal() and len(version) < 19 else None
+    async with aclosing(hub.stream(known)) as pushes:
+        async for push in pushes:
+            for piece in [b": still here\n\n"] if push is None else push.pieces():
+                yield piece
+                await _turn()
+
+
+async def _refused(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, HTTPException)  # noqa: S101 # nosec B101 # Starlette calls this for no other
+    details = [f"{request.method} {request.url.path}"]
+    return _Json({"error": problem.detail, "details": details}, problem.status_code, headers=problem.headers)
+
+
+async def _invalid(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, InvalidBatch)  # noqa: S101 # nosec B101 # Starlette calls this for no other
+    status = 400 if isinstance(problem, NotJson) else 422
+    return _Json({"error": "nothing was applied", "details": problem.mistakes}, status)
+
+
+async def _failed(_: Request, problem: Exception) -> Response:
+    return _Json({"error": "Internal Server Error", "details": [type(problem).__name__]}, 500)

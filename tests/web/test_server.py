@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+import requests
+from prometheus_client import REGISTRY, CollectorRegistry
+
+import exporter
+from exporter import SharedStats
+from exporter.errors import ExporterError, ListenError
+from exporter.web.server import Server, serve
+
+
+def scrape(server: Server, path: str = "/metrics") -> str:
+    return requests.get(server.url + path, timeout=10).text
+
+
+def test_two_lines_give_a_clipper_metrics() -> None:
+    handle = exporter.serve(port=0)
+    try:
+        exporter.shared_stats.update_viewers("two lines", 3)
+        text = scrape(handle)
+    finally:
+        handle.stop()
+        exporter.shared_stats.clear_streamer_stats("two lines")
+    assert 'clipper_viewers{streamer="two lines"} 3.0\n' in text
+    assert "python_info{" in text
+    assert "process_cpu_seconds_total" in text
+
+
+def test_the_hosts_registry_is_left_as_it_was() -> None:
+    before = dict(REGISTRY._collector_to_names)
+    with serve(0):
+        assert dict(REGISTRY._collector_to_names) == before
+    assert dict(REGISTRY._collector_to_names) == before
+
+
+def test_stopping_frees_the_port_and_ends_the_thread() -> None:
+    before = set(threading.enumerate())
+    handle = serve(0, stats=SharedStats.create(), registry=CollectorRegistry())
+    started = set(threading.enumerate()) - before
+    running = [handle.running]
+    for _ in range(2):
+        handle.stop()
+        running.append(handle.running)
+    assert running == [True, False, False]
+    assert "clipper-exporter" in {thread.name for thread in started}
+    assert not any(thread.is_alive() for thread in started)
+    with serve(handle.port, stats=SharedStats.create()) as again:
+        assert again.port == handle.port
+
+
+def test_a_stop_does_not_wait_for_an_idle_connection() -> None:
+    handle = serve(0, stats=SharedStats.create(), registry=CollectorRegistry())
+    with requests.Session() as session:
+        session.get(handle.url + "/-/healthy", timeout=10)
+        handle.stop()
+    assert not handle.running
+
+
+def test_a_port_in_use_is_a_clear_error() -> None:
+    with serve(0, stats=SharedStats.create()) as first, pytest.raises(ListenError) as refusal:
+        serve(first.port, stats=SharedStats.create())
+    assert str(refusal.value).endswith(
+        f"cannot listen on 127.0.0.1:{first.port}: another program listens there;"
+        " choose another port, or 0 for a free one"
+    )
+    assert isinstance(refusal.value, OSError)
+    assert isinstance(refusal.value, ExporterError)
+
+
+def test_an_address_of_another_machine_is_a_clear_error() -> None:
+    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1:0: expected an address of this machine"):
+        serve(0, "192.0.2.1", stats=SharedStats.create())
+
+
+def test_a_name_that_is_no_address_is_a_clear_error() -> None:
+    with pytest.raises(ListenError, match=r"cannot listen on no\.such\.host\.invalid:0: expected an address"):
+        serve(0, "no.such.host.invalid", stats=SharedStats.create())
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("", "127.0.0.1"), ("localhost", "localhost")],
+)
+def test_the_url_is_one_that_answers(address: str, host: str) -> None:
+    with serve(0, address, stats=SharedStats.create(), registry=CollectorRegistry()) as handle:
+        assert handle.url == f"http://{host}:{handle.port}"
+        assert "clipper_exporter_streamers 0.0\n" in scrape(handle)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_ipv6() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback address")
+    with serve(0, "::1", stats=SharedStats.create(), registry=CollectorRegistry()) as handle:
+        assert handle.url == f"http://[::1]:{handle.port}"
+        assert "clipper_exporter_streamers 0.0\n" in scrape(handle)
+
+
+def test_the_telemetry_path_is_a_choice() -> None:
+    with serve(0, stats=SharedStats.create(), telemetry_path="/clipper/metrics") as handle:
+        assert "clipper_exporter_streamers 0.0\n" in scrape(handle, "/clipper/metrics")
+        assert requests.get(handle.url + "/metrics", timeout=10).status_code == 404
+        assert 'href="./clipper/metrics"' in scrape(handle, "/")
+
+
+def test_several_servers_of_one_process_do_not_meet() -> None:
+    one, two = SharedStats.create(), SharedStats.create()
+    one.update_viewers("one", 1)
+    two.update_viewers("two", 2)
+    with serve(0, stats=one) as first, serve(0, stats=two) as second:
+        assert 'streamer="one"' in scrape(first)
+        assert 'streamer="one"' not in scrape(second)
+        assert 'streamer="two"' in scrape(second)
