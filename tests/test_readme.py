@@ -119,13 +119,26 @@ def blocks(page: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-SNIPPETS = [(page, at) for page in PAGES if page != README for at in range(len(blocks(page)))]
+NOT_YET = tuple(name for name in ("ClipperCollector", "push") if not hasattr(exporter, name))
+"""Public names that the pages are ahead of."""
+SNIPPETS = [
+    pytest.param(
+        code,
+        id=f"{page.name}-{at}",
+        marks=[pytest.mark.xfail(reason="not public yet", strict=True)]
+        if any(name in code for name in NOT_YET)
+        else [],
+    )
+    for page in PAGES
+    if page != README
+    for at, code in enumerate(blocks(page))
+]
 
 
-@pytest.mark.parametrize(("page", "at"), SNIPPETS, ids=[f"{page.name}-{at}" for page, at in SNIPPETS])
-def test_its_python_runs(page: Path, at: int) -> None:
+@pytest.mark.parametrize("code", SNIPPETS)
+def test_its_python_runs(code: str) -> None:
     # A free port, because the usual one may be taken where the tests run; and an exporter for those who push.
-    code = blocks(page)[at].replace("exporter.serve()", "exporter.serve(port=0)")
+    code = code.replace("exporter.serve()", "exporter.serve(port=0)")
     with serve(0, stats=SharedStats.create(), registry=CollectorRegistry()) as server:
         code = code.replace('"http://127.0.0.1:9309"', f'"{server.url}"')
         run(code)
