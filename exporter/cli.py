@@ -120,7 +120,7 @@ def _run(command: str, settings: Settings, token: str | None, web_config: WebFil
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    store = SharedStats.share(SharedStats.create(**settings.store_options))
+    store = SharedStats.share(SharedStats.create(**settings.store_options, strict=False))
     feeds: list[Feed] = []
     if command == "demo":
         from exporter.feeds import demo_feeds  # noqa: PLC0415

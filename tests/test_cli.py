@@ -152,6 +152,19 @@ def test_the_demo_plays_twelve_streamers() -> None:
         assert exporter_.stop(signal.SIGTERM) == 0
 
 
+def test_the_demo_goes_on_at_a_limit() -> None:
+    with running("demo", "--limit.streamers=5") as exporter_:
+        deadline = time.monotonic() + 30
+        while 'updates_rejected_total{reason="too_many_streamers"} 0.0' in (
+            text := requests.get(exporter_.url + "/metrics", timeout=10).text
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)  # between looks at a condition that the loop waits for
+        assert "clipper_exporter_streamers 5.0\n" in text
+        assert len(requests.get(exporter_.url + "/api/stats", timeout=10).json()["viewer_counts"]) <= 5
+        assert exporter_.stop(signal.SIGTERM) == 0
+
+
 def test_json_logs_and_an_unknown_variable() -> None:
     with running("serve", "--log.format=json", CLIPPER_EXPORTER_LOGLEVEL="debug") as exporter_:
         assert exporter_.stop(signal.SIGTERM) == 0

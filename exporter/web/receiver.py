@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,25 +21,30 @@ from exporter.store.validation import Reason
 from exporter.web.body import whole
 from exporter.web.limits import BODY_BYTES
 
+_REMEDY: Final = "name a file that holds one with --push.token-file or CLIPPER_EXPORTER_PUSH_TOKEN_FILE"
 COMMIT_SECONDS: Final = 5.0  # that a commit may take
 _COUNTED: Final = ("triggers", "clips", "cleared")  # what outlives a restart: gauges do not
-_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 @dataclass(frozen=True, slots=True)
 class PushPolicy:
     """Who may push: who has ``token``; without one, whoever has given a user's password, and everybody if ``local``.
 
-    ``local`` is listening on a loopback address.
+    ``local`` is listening on a loopback address. Raises ``ValueError`` for a token that is not one printable word.
     """
 
     token: str | None = field(default=None, repr=False)
     local: bool = False
 
+    def __post_init__(self) -> None:
+        if self.token is not None and not re.fullmatch(r"[!-~]+", self.token):
+            # The message leaves the token out: it is a secret.
+            raise ValueError("push_token: must be one word of printable ASCII characters, or None for no token")
+
     def __str__(self) -> str:
         if self.token is not None:
             return "with the token"
-        return "from this machine, for there is no token" if self.local else "refused, for there is no token"
+        return "from this machine only: no token is set" if self.local else f"refused: no token is set; {_REMEDY}"
 
     def check(self, request: Request) -> None:
         """Raise the ``HTTPException`` that whoever may not push is answered with."""
@@ -51,14 +58,24 @@ class PushPolicy:
             return
         elif not self.local:
             raise HTTPException(403, "pushing needs a token where other machines may connect: see --push.token-file")
-        elif _host(request) not in _THIS_MACHINE:
+        elif not _is_loopback(_host(request)):
             # A page of another site may have its own name lead here, and is then no longer of another origin.
-            raise HTTPException(403, "pushing without a token needs localhost, 127.0.0.1 or [::1] as the host")
+            raise HTTPException(403, "pushing without a token needs localhost or a loopback address as the host")
 
 
 def _host(request: Request) -> str:
     host = request.headers.get("host", "").lower()
     return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether ``host`` is ``localhost``, or an address of 127.0.0.0/8 or ``[::1]`` itself: no name of DNS is."""
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        address = ipaddress.ip_address(host[1:-1] if bracketed else host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_loopback and bracketed == (address.version == 6)
 
 
 class Receiver:

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Collection, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import uvicorn
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -168,7 +168,8 @@ def serve(
     passwords and without ``push_token``, a password is what pushing needs. Pages of ``cors_origins`` may read the
     numbers; ``"*"`` is all.
 
-    Raises :class:`~exporter.errors.ListenError` if the address cannot be listened on,
+    Raises ``ValueError`` for a ``push_token`` that is not one printable word,
+    :class:`~exporter.errors.ListenError` if the address cannot be listened on,
     :class:`~exporter.errors.SettingsError` if the file cannot be used, and :class:`~exporter.errors.StorageError` if
     the folder is a file or another exporter writes there; what else is wrong with that is logged and is a metric, and
     the numbers are served.
@@ -181,9 +182,9 @@ def serve(
     hub = Hub(store)
     where = Address(address, port)
     listener = listen(where)
-    policy = PushPolicy(push_token, local=ipaddress.ip_address(listener.getsockname()[0]).is_loopback)
     kept: Storage | None = None
     try:
+        policy = PushPolicy(push_token, local=ipaddress.ip_address(listener.getsockname()[0]).is_loopback)
         kept = Storage(store, storage) if storage is not None else None
         app = create_app(
             store,
@@ -236,7 +237,25 @@ def listen(address: Address) -> socket.socket:
     except (OSError, UnicodeError) as problem:
         raise ListenError(f"cannot listen on {address}: expected an address of this machine ({problem})") from None
     # Every address, if none is named: IPv6 first, whose socket takes IPv4 as well.
-    family, kind, protocol, _, where = max(found, key=lambda each: not address.host and each[0] == socket.AF_INET6)
+    found.sort(key=lambda each: bool(address.host) or each[0] != socket.AF_INET6)
+    problem = OSError()
+    for family, kind, protocol, _, where in found:
+        try:
+            return _listen_on(family, kind, protocol, where, dual_stack=not address.host)
+        except OSError as problem_:
+            problem = problem_
+        if problem.errno == errno.EADDRINUSE:
+            break  # a fallback would leave a part of the address to the other program
+    hint = {
+        errno.EADDRINUSE: "another program listens there; choose another port, or 0 for a free one",
+        errno.EACCES: "not permitted; choose a port of 1024 or more",
+        errno.EADDRNOTAVAIL: "expected an address of this machine",
+        errno.EAFNOSUPPORT: "this machine has no addresses of this kind; is IPv6 turned off?",
+    }.get(problem.errno or 0, str(problem))
+    raise ListenError(problem.errno, f"cannot listen on {address}: {hint}")
+
+
+def _listen_on(family: int, kind: int, protocol: int, where: Any, *, dual_stack: bool) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         if sys.platform == "win32":  # where SO_REUSEADDR would let a second program take the port away
@@ -244,15 +263,10 @@ def listen(address: Address) -> socket.socket:
         else:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if not address.host else 1)
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual_stack else 1)
         listener.bind(where)
         listener.listen(128)
-    except OSError as problem:
+    except OSError:
         listener.close()
-        hint = {
-            errno.EADDRINUSE: "another program listens there; choose another port, or 0 for a free one",
-            errno.EACCES: "not permitted; choose a port of 1024 or more",
-            errno.EADDRNOTAVAIL: "expected an address of this machine",
-        }.get(problem.errno or 0, str(problem))
-        raise ListenError(problem.errno, f"cannot listen on {address}: {hint}") from None
+        raise
     return listener

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -543,9 +545,50 @@ class TestThreads:
         assert not finished.is_alive()
         assert set(store.viewer_counts) == {"inner", "outer"}
 
+    @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+    def test_a_signal_handler_may_report_and_emit(self) -> None:
+        """In a process of its own, because a deadlock of its main thread would be one of this test run's."""
+        code = textwrap.dedent("""
+            import signal
+            from exporter import emit_stats_update, shared_stats
+            from exporter.emit import on_emit
 
-def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+            calls = {"handler": 0, "emit": 0}
+
+            def count(name):
+                calls[name] += 1
+
+            def report():
+                shared_stats.update_viewers("streamer", 1)
+                shared_stats.update_viewers("streamer", -1)
+                emit_stats_update()
+
+            def handler(number, frame):
+                count("handler")
+                report()
+                if calls["handler"] < 500:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0005)
+
+            report()
+            on_emit(lambda: count("emit"))
+            signal.signal(signal.SIGALRM, handler)
+            signal.setitimer(signal.ITIMER_REAL, 0.0005)
+            rounds = 0
+            while calls["handler"] < 500:
+                report()
+                on_emit(bool)()
+                rounds += 1
+            assert calls["emit"] == rounds + calls["handler"], (rounds, calls)
+            print(shared_stats.viewer_counts)
+        """)
+        done = run_python(code, timeout=60)
+        assert (done.returncode, done.stdout) == (0, "{'streamer': 1}\n"), done.stderr
+
+
+def run_python(code: str, timeout: float | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment, timeout=timeout
+    )
 
 
 class TestSharedStore:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import socket
 import threading
+from typing import Any
 
 import pytest
 import requests
@@ -100,6 +102,54 @@ def test_ipv6() -> None:
     with serve(0, "::1", stats=SharedStats.create(), registry=CollectorRegistry()) as handle:
         assert handle.url == f"http://[::1]:{handle.port}"
         assert "clipper_exporter_streamers 0.0\n" in scrape(handle)
+
+
+@pytest.fixture
+def _no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with IPv6 turned off, whose getaddrinfo names IPv6 addresses all the same."""
+
+    class IPv4Socket(socket.socket):
+        def __init__(self, family: int = -1, *arguments: Any, **options: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *arguments, **options)
+
+    found = [
+        (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where)
+        for family, where in ((socket.AF_INET6, ("::", 0, 0, 0)), (socket.AF_INET, ("0.0.0.0", 0)))
+    ]
+    lookup = socket.getaddrinfo
+    monkeypatch.setattr(socket, "socket", IPv4Socket)
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *rest, **flags: lookup(host, *rest, **flags) if host else found.copy()
+    )
+
+
+@pytest.mark.usefixtures("_no_ipv6")
+def test_without_ipv6_every_address_is_every_ipv4_address() -> None:
+    with serve(0, "", stats=SharedStats.create(), registry=CollectorRegistry()) as handle:
+        assert "clipper_exporter_streamers 0.0\n" in scrape(handle)
+
+
+@pytest.mark.usefixtures("_no_ipv6")
+def test_without_ipv6_an_ipv6_address_is_a_clear_error() -> None:
+    with pytest.raises(ListenError, match=r"cannot listen on \[::1\]:0: this machine has no addresses of this kind"):
+        serve(0, "::1", stats=SharedStats.create())
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_every_address_is_ipv4_and_ipv6() -> None:
+    with serve(0, "", stats=SharedStats.create(), registry=CollectorRegistry()) as handle:
+        for host in ("127.0.0.1", "[::1]"):
+            text = requests.get(f"http://{host}:{handle.port}/metrics", timeout=10).text
+            assert "clipper_exporter_streamers 0.0\n" in text
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_a_port_that_is_taken_on_ipv6_is_not_taken_on_ipv4_alone() -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6) as other, pytest.raises(ListenError) as refusal:
+        serve(other.getsockname()[1], "", stats=SharedStats.create())
+    assert "another program listens there" in str(refusal.value)
 
 
 def test_the_telemetry_path_is_a_choice() -> None:
