@@ -9,7 +9,6 @@ from contextlib import aclosing
 from importlib import resources
 from string import Template
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -23,7 +22,6 @@ from starlette.types import Receive, Scope, Send
 from exporter._version import __version__
 from exporter.errors import InvalidBatch
 from exporter.live.hub import Hub, as_json
-from exporter.live.socketio import INCOMING, Sockets
 from exporter.scrape.collector import OwnNumbers
 from exporter.scrape.exposition import Exposition, accepted
 from exporter.settings.options import ServeOptions
@@ -31,7 +29,7 @@ from exporter.storage.writer import Storage
 from exporter.store.batch import NotJson
 from exporter.store.shared import SharedStats
 from exporter.web.access import STATS_PATH, Access
-from exporter.web.body import arrived
+from exporter.web.extra import socketio_app
 from exporter.web.openapi import document
 from exporter.web.receiver import Receiver
 from exporter.web.subscriber_limit import Places
@@ -91,12 +89,6 @@ def create_app(
     places = places or Places(options.limits)
     kept = () if storage is None else (storage.numbers,)
     exposition = Exposition(store, registry, hub.numbers, places.numbers, *kept, *own_numbers)
-    sockets = Sockets(hub, options.cors_origins)
-
-    def no_session_left(scope: Scope) -> bool:
-        # Read as Engine.IO does, for which "xsid=1" and "sid=" name no session either.
-        query = parse_qs(scope.get("query_string", b"").decode(errors="replace"))
-        return "sid" not in query and sockets.sessions >= places.limit
 
     # Plain functions run in a pool of threads: however long a scrape takes, the event loop goes on.
     def metrics(request: Request) -> Response:
@@ -151,8 +143,7 @@ def create_app(
             Route(options.telemetry_path, metrics),
             Route(STATS_PATH, api_stats, methods=["GET", "POST"]),
             Route("/api/openapi.json", openapi),
-            # A place is taken only once there is a whole request: Engine.IO waits for bodies as long as it takes.
-            Mount("/socket.io", arrived(places.within(sockets.app, full=no_session_left), INCOMING, places.refusals)),
+            Mount("/socket.io", socketio_app(hub, options.cors_origins, places)),
             *_pages(options.telemetry_path, options.links),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),

@@ -26,7 +26,8 @@ from exporter.store.shared import SharedStats
 from exporter.web.access import Access
 from exporter.web.app import create_app
 from exporter.web.connection_limit import Door
-from exporter.web.connections import Connection, WebSocket
+from exporter.web.connections import Connection
+from exporter.web.extra import websockets
 from exporter.web.limits import Refusals
 from exporter.web.middleware import guard
 from exporter.web.subscriber_limit import Places
@@ -72,7 +73,7 @@ class Server:
             http=cast("type[asyncio.Protocol]", partial(Connection, door)),
             h11_max_incomplete_event_size=door.limits.header_bytes,
             lifespan="off",
-            ws=WebSocket,
+            ws=websockets(),
             ws_max_size=_WEBSOCKET_BYTES,
             ws_per_message_deflate=False,  # a message's size is known only once it is unpacked, a thousandfold
             log_config=None,  # the host program's logging is its own
