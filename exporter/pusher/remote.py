@@ -35,7 +35,7 @@ class RemoteStats(SharedStats):
     def __new__(cls, url: str = "", *_: Any, **__: Any) -> Self:  # noqa: D102
         if url:
             return object.__new__(cls)
-        shared = SharedStats._shared
+        shared = SharedStats.shared()
         if isinstance(shared, cls):
             return shared
         raise TypeError("url: expected the address of an exporter, for the shared store of this process has none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import tzinfo
@@ -33,10 +34,12 @@ class SharedStats(Store):
     A streamer that nothing has updated for ``stale_after`` seconds is cleared as if its stream had ended.
     """
 
-    _shared: ClassVar[SharedStats]
+    _shared: ClassVar[SharedStats | None] = None
+    _make: ClassVar[Callable[[], SharedStats]]
+    _making: ClassVar[threading.RLock] = threading.RLock()
 
     def __new__(cls) -> SharedStats:  # noqa: D102, PYI034 - every class of this kind gives the one shared store
-        return SharedStats._shared
+        return SharedStats.shared()
 
     @staticmethod
     def create(
@@ -70,6 +73,20 @@ class SharedStats(Store):
         self._open(**options)
         self._strict = strict
         self._log = RateLimited(logger)
+
+    @staticmethod
+    def shared() -> SharedStats:
+        """Return the one store of this process; it is made when it is first asked for."""
+        if SharedStats._shared is None:
+            with SharedStats._making:
+                made = SharedStats._shared or SharedStats._make()
+                SharedStats._shared = SharedStats._shared or made
+        return SharedStats._shared
+
+    @staticmethod
+    def share_when_asked(make: Callable[[], SharedStats]) -> None:
+        """Have ``make`` make the one store of this process, unless there is one by then."""
+        SharedStats._make = staticmethod(make)
 
     @staticmethod
     def share(store: SharedStats) -> SharedStats:

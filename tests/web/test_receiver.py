@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from exporter import SharedStats
 from exporter.store.validation import Reason
 from exporter.web import body as bodies
-from exporter.web.receiver import PushPolicy
+from exporter.web.access import Access
 from exporter.web.server import Server, serve
 from tests.clock import FakeClock
 from tests.waiting import wait_for
@@ -307,20 +307,20 @@ def test_every_loopback_address_can_be_pushed_to(start: StartServer, address: st
 def test_a_token_that_is_not_one_word_is_an_error(start: StartServer, token: str) -> None:
     """An empty one would let in everybody who sends the header without a token."""
     # The whole message, which leaves the token out.
-    message = r"^push_token: must be one word of printable ASCII characters, or None for no token$"
+    message = r"^push_token: the token is not one word of printable ASCII characters$"
     with pytest.raises(ValueError, match=message):
         start("0.0.0.0", push_token=token)
     with pytest.raises(ValueError, match=message):
-        PushPolicy(token)
+        Access(token)
 
 
 @pytest.mark.parametrize(
     ("policy", "text"),
     [
-        (PushPolicy("secret", local=True), "with the token"),
-        (PushPolicy(None, local=True), "from this machine only: no token is set"),
-        (PushPolicy(None, local=False), REFUSED),
+        (Access("secret", local=True), "with the token"),
+        (Access(None, local=True), "from this machine only: no token is set"),
+        (Access(None, local=False), REFUSED),
     ],
 )
-def test_a_policy_says_who_may(policy: PushPolicy, text: str) -> None:
+def test_a_policy_says_who_may(policy: Access, text: str) -> None:
     assert str(policy) == text
