@@ -551,7 +551,7 @@ class TestThreads:
         code = textwrap.dedent("""
             import signal
             from exporter import emit_stats_update, shared_stats
-            from exporter.emit import on_emit
+            from exporter.store.emit import on_emit
 
             calls = {"handler": 0, "emit": 0}
 
@@ -620,7 +620,7 @@ class TestSharedStore:
             CLIPPER_EXPORTER_LIMIT_TRIGGER_TYPES="2",
         )
         assert done.stdout == "{'a': 1}\n"
-        assert "CLIPPER_EXPORTER_LIMIT_STREAMERS: expected a whole number of at least 1, got 'none'" in done.stderr
+        assert "CLIPPER_EXPORTER_LIMIT_STREAMERS: 'none' is not a whole number of at least 1" in done.stderr
         assert "--stats.trigger-types: expected at most 2 names" in done.stderr
 
     def test_importing_loads_no_web_server(self) -> None:
