@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from importlib import resources
 from string import Template
@@ -24,7 +24,7 @@ from exporter._version import __version__
 from exporter.errors import InvalidBatch
 from exporter.live.hub import Hub, as_json
 from exporter.live.socketio import INCOMING, Sockets
-from exporter.scrape.collector import OwnNumbers
+from exporter.own_metrics import OwnMetrics
 from exporter.scrape.exposition import Exposition, accepted
 from exporter.storage.writer import Storage
 from exporter.store.batch import NotJson
@@ -75,7 +75,7 @@ def create_app(
     storage: Storage | None = None,
     telemetry_path: str = "/metrics",
     links: Mapping[str, str] | None = None,
-    own_numbers: Sequence[OwnNumbers] = (),
+    own: OwnMetrics | None = None,
     places: Places | None = None,
     origins: Collection[str] = (),
     limits: HttpLimits | None = None,
@@ -84,16 +84,16 @@ def create_app(
     """Make the ASGI application over a store and a registry whose families are served beside the store's own.
 
     The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed,
-    ``links`` are addresses that the page leads to, by what is there, ``own_numbers`` sources of the exporter's own
-    families beside ``hub``, ``places`` and ``storage``. ``places`` are those for live subscribers; pages of ``origins``
-    may use Socket.IO. ``limits``, and whether it ``needs_password`` now, are what the server around the app is
-    described with. With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen
-    would fall, which Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's
-    families are in ``registry``.
+    ``links`` are addresses that the page leads to, by what is there, ``own`` the exporter's own metrics, by default
+    those that ``hub`` counts in. ``places`` are those for live subscribers; pages of ``origins`` may use Socket.IO.
+    ``limits``, and whether it ``needs_password`` now, are what the server around the app is described with. With a
+    ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen would fall, which
+    Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's families are in
+    ``registry``.
     """
-    places = places or Places()
-    kept = () if storage is None else (storage.numbers,)
-    exposition = Exposition(store, registry, hub.numbers, places.numbers, *kept, *own_numbers)
+    own = own or hub.own
+    places = places or Places(own=own)
+    exposition = Exposition(store, registry, own)
     sockets = Sockets(hub, origins)
 
     def no_session_left(scope: Scope) -> bool:

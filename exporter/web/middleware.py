@@ -15,7 +15,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from exporter.web.limits import HttpLimits, Refusals, Refused
+from exporter.web.limits import HttpLimits
+from exporter.web.refusals import Refusals, Refused
 
 OPEN: Final = frozenset({"/-/healthy", "/-/ready"})
 """The routes that need no credentials, as on Prometheus's own servers."""

@@ -19,15 +19,17 @@ from starlette.types import ASGIApp
 
 from exporter.errors import ListenError
 from exporter.live.hub import Hub
+from exporter.own_metrics import OwnMetrics
 from exporter.settings.parsers import Address
 from exporter.storage.writer import Storage
 from exporter.store.shared import SharedStats
 from exporter.web.app import create_app
 from exporter.web.connection_limit import Door
 from exporter.web.connections import Connection, WebSocket
-from exporter.web.limits import BODY_BYTES, HttpLimits, Refusals
+from exporter.web.limits import BODY_BYTES, HttpLimits
 from exporter.web.middleware import guard
 from exporter.web.receiver import PushPolicy, Receiver
+from exporter.web.refusals import Refusals
 from exporter.web.subscriber_limit import Places
 
 if TYPE_CHECKING:
@@ -175,16 +177,19 @@ def serve(
     """
     web_file = _web_file(web_config)
     limits = limits or HttpLimits()
-    refusals = Refusals()
-    door = Door(limits, refusals, lambda: web_file.tls if web_file is not None else None)
+    own = OwnMetrics()
+    if web_file is not None:
+        web_file.show(own)
+    refusals = Refusals(own)
+    door = Door(limits, refusals, lambda: web_file.tls if web_file is not None else None, own)
     store = SharedStats() if stats is None else stats
-    hub = Hub(store)
+    hub = Hub(store, own=own)
     where = Address(address, port)
     listener = listen(where)
     policy = PushPolicy(push_token, local=ipaddress.ip_address(listener.getsockname()[0]).is_loopback)
     kept: Storage | None = None
     try:
-        kept = Storage(store, storage) if storage is not None else None
+        kept = Storage(store, storage, own=own) if storage is not None else None
         app = create_app(
             store,
             registry,
@@ -193,11 +198,11 @@ def serve(
             storage=kept,
             telemetry_path=telemetry_path,
             links=links,
-            places=Places(limits, refusals),
+            places=Places(limits, refusals, own),
             origins=cors_origins,
             limits=limits,
             needs_password=lambda: web_file is not None and bool(web_file.users),
-            own_numbers=[refusals.numbers, door.numbers, *([] if web_file is None else [web_file.numbers])],
+            own=own,
         )
         guarded = guard(
             app,

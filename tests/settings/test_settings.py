@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter.errors import SettingsError
+from exporter.metrics import STREAMERS_LIMIT
 from exporter.settings.parsers import Address
 from exporter.settings.settings import Settings, options, unknown_variables
 from exporter.store.shared import SharedStats
@@ -25,7 +26,7 @@ def test_the_defaults() -> None:
     assert settings.stale_after == 300
     assert settings.time_zone is None
     assert settings.trigger_types == ("viewer_spike", "chat_velocity", "keyword", "emote_flood")
-    assert SharedStats.create(**settings.store_options).own_numbers()["streamers_limit"] == 200_000
+    assert SharedStats.create(**settings.store_options).own_numbers()[STREAMERS_LIMIT] == 200_000
 
 
 def test_flags_win_over_the_environment_and_the_environment_over_defaults() -> None:
