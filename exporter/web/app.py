@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import html
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import aclosing
-from importlib import resources
-from string import Template
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -20,7 +17,6 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from exporter._version import __version__
 from exporter.errors import InvalidBatch
 from exporter.live.hub import Hub, as_json
 from exporter.live.socketio import INCOMING, Sockets
@@ -29,24 +25,13 @@ from exporter.scrape.exposition import Exposition, accepted
 from exporter.storage.writer import Storage
 from exporter.store.batch import NotJson
 from exporter.store.shared import SharedStats
+from exporter.web import documents
 from exporter.web.body import arrived
-from exporter.web.limits import HttpLimits
-from exporter.web.openapi import document
 from exporter.web.receiver import Receiver
 from exporter.web.subscriber_limit import Places
 
 _EVENT_STREAM: Final = "text/event-stream"
 _COMMIT_SECONDS: Final = 1.0  # that a scrape waits for the disk: scrapes every few seconds must get through
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self';"
-        " frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
-_MEDIA_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}  # of what the page loads
 
 
 class _Json(Response):
@@ -78,16 +63,13 @@ def create_app(
     own: OwnMetrics | None = None,
     places: Places | None = None,
     origins: Collection[str] = (),
-    limits: HttpLimits | None = None,
-    needs_password: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """Make the ASGI application over a store and a registry whose families are served beside the store's own.
 
     The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed,
     ``links`` are addresses that the page leads to, by what is there, ``own`` the exporter's own metrics, by default
     those that ``hub`` counts in. ``places`` are those for live subscribers; pages of ``origins`` may use Socket.IO.
-    ``limits``, and whether it ``needs_password`` now, are what the server around the app is described with. With a
-    ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen would fall, which
+    With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen would fall, which
     Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's families are in
     ``registry``.
     """
@@ -131,18 +113,6 @@ def create_app(
         # One route, so that whoever uses another method is told of both.
         return await (push if request.method == "POST" else stats)(request)
 
-    async def openapi(_: Request) -> Response:
-        # Described anew each time, for users come and go with the web configuration.
-        described = document(
-            store.limits,
-            telemetry_path=telemetry_path,
-            body_bytes=receiver.body_bytes,
-            needs_token=receiver.policy.token is not None,
-            needs_password=needs_password(),
-            http=limits,
-        )
-        return _Json(described)
-
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("clipper-exporter is healthy.\n")
 
@@ -153,39 +123,14 @@ def create_app(
         routes=[
             Route(telemetry_path, metrics),
             Route("/api/stats", api_stats, methods=["GET", "POST"]),
-            Route("/api/openapi.json", openapi),
             # A place is taken only once there is a whole request: Engine.IO waits for bodies as long as it takes.
             Mount("/socket.io", arrived(places.within(sockets.app, full=no_session_left), INCOMING, places.refusals)),
-            *_pages(telemetry_path, links or {}),
+            *documents.routes(telemetry_path, links or {}),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
         ],
         exception_handlers={HTTPException: _refused, InvalidBatch: _invalid, Exception: _failed},
     )
-
-
-def _pages(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
-    static = resources.files("exporter") / "static"
-    page = Template((static / "index.html").read_text(encoding="utf-8")).substitute(
-        version=html.escape(__version__),
-        telemetry_path=html.escape(telemetry_path),
-        links="".join(
-            f'<li><a href="{html.escape(url)}">{html.escape(name)}</a></li>\n' for name, url in links.items() if url
-        ),
-    )
-
-    def route(path: str, content: str, media_type: str) -> Route:
-        async def answer(_: Request) -> Response:
-            return Response(content, media_type=media_type, headers=_PAGE_HEADERS)
-
-        return Route(path, answer)
-
-    files = [
-        (f"/{file.name}", file.read_text(encoding="utf-8"), _MEDIA_TYPES[kind])
-        for file in static.iterdir()
-        if (kind := file.name.rpartition(".")[2]) in _MEDIA_TYPES
-    ]
-    return [route(*each) for each in [("/", page, "text/html"), *files]]
 
 
 async def _each(parts: Iterable[bytes]) -> AsyncIterator[bytes]:

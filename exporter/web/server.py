@@ -200,8 +200,6 @@ def serve(
             links=links,
             places=Places(limits, refusals, own),
             origins=cors_origins,
-            limits=limits,
-            needs_password=lambda: web_file is not None and bool(web_file.users),
             own=own,
         )
         guarded = guard(
