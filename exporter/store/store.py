@@ -26,6 +26,7 @@ from datetime import tzinfo
 from typing import Any, NamedTuple, TypedDict
 
 from exporter.errors import InvalidBatch, InvalidUpdate
+from exporter.metrics import STREAMERS, STREAMERS_EXPIRED, STREAMERS_LIMIT, UPDATES, UPDATES_REJECTED, Family
 from exporter.store import validation
 from exporter.store.apply import apply
 from exporter.store.batch import Batch, read
@@ -191,17 +192,17 @@ class Store:
         """
         self._waiting.append(wake)
 
-    def own_numbers(self) -> dict[str, Any]:
-        """Return the store's numbers about itself, by the ``field`` of the families that show them."""
+    def own_numbers(self) -> dict[Family, Any]:
+        """Return the store's numbers about itself, by family; for one with a label a mapping from the label's value."""
         with self._looking() as state:
             updates = self._count() - self._looks_at_count
             self._looks_at_count += 1
             return {
-                "streamers": len(state.rows),
-                "streamers_limit": self._limits.streamers,
-                "streamers_expired": state.expired,
-                "updates": {"local": updates, "http": self._http_updates},
-                "rejected": self._rejected.copy(),
+                STREAMERS: len(state.rows),
+                STREAMERS_LIMIT: self._limits.streamers,
+                STREAMERS_EXPIRED: state.expired,
+                UPDATES: {"local": updates, "http": self._http_updates},
+                UPDATES_REJECTED: self._rejected.copy(),
             }
 
     # -- writing, for the web layer and the storage

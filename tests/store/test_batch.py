@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exporter import SharedStats
 from exporter.errors import InvalidBatch, InvalidUpdate
+from exporter.metrics import UPDATES, UPDATES_REJECTED
 from exporter.store.batch import Batch, NotJson, TriggerUpdate
 from exporter.store.batch import _parse as parse
 from exporter.store.batch import read as read_body
@@ -318,7 +319,7 @@ class TestApplying:
         assert stats["chat_velocities"] == {"xQc": 125.5}
         assert stats["recording_status"] == {"xQc": True}
         assert stats["clips_today"] == {"xQc": 1}
-        assert store.own_numbers()["updates"] == {"local": 0, "http": 6}
+        assert store.own_numbers()[UPDATES] == {"local": 0, "http": 6}
         assert len(versions) == 1
 
     def test_nothing_is_applied_of_a_batch_with_a_mistake(self, store: SharedStats) -> None:
@@ -328,8 +329,8 @@ class TestApplying:
         with pytest.raises(InvalidBatch):
             apply(store, data)
         assert (store.get_all_stats(), store.rows(), store.version) == before
-        assert store.own_numbers()["rejected"][Reason.NAME] == 1
-        assert store.own_numbers()["updates"] == {"local": 1, "http": 0}
+        assert store.own_numbers()[UPDATES_REJECTED][Reason.NAME] == 1
+        assert store.own_numbers()[UPDATES] == {"local": 1, "http": 0}
 
     def test_an_event_with_a_known_id_is_a_duplicate(self, store: SharedStats) -> None:
         data = {
@@ -412,7 +413,7 @@ class TestApplying:
         with pytest.raises(InvalidBatch) as refusal:
             apply(store, data)
         assert refusal.value.mistakes == ("body: expected at most 2 streamers held, got 3",)
-        assert store.own_numbers()["rejected"][Reason.STREAMERS] == 1
+        assert store.own_numbers()[UPDATES_REJECTED][Reason.STREAMERS] == 1
         assert [row.streamer for row in store.rows()] == ["a", "b"]
 
     @pytest.mark.parametrize(
@@ -435,7 +436,7 @@ class TestApplying:
         with pytest.raises(InvalidBatch) as refusal:
             apply(store, data)
         assert refusal.value.mistakes == ("body: expected at most 2 trigger types, got 3",)
-        assert store.own_numbers()["rejected"][Reason.TRIGGER_TYPES] == 1
+        assert store.own_numbers()[UPDATES_REJECTED][Reason.TRIGGER_TYPES] == 1
 
 
 _names = st.sampled_from(["xQc", "shroud", 'q"\\\n\u2028', "\U0001f3ae"])
