@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.live.hub import Hub
+from exporter.metrics import LIVE_SUBSCRIBERS
 from exporter.settings.options import ServeOptions
 from exporter.web.app import create_app
 from exporter.web.server import Server, listen
@@ -38,8 +39,7 @@ def serve(streamers: int, interval: float) -> None:
 
 def _subscribers(_: SharedStats, hub: Hub, __: list[str], seconds: float) -> int:
     time.sleep(seconds)
-    count: int = hub.numbers()["live_subscribers"]["sse"]
-    return count
+    return int(hub.own.registry.get_sample_value(LIVE_SUBSCRIBERS.name, {"transport": "sse"}) or 0)
 
 
 def _play(store: SharedStats, hub: Hub, names: list[str], seconds: float) -> int:

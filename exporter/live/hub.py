@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
+from exporter.metrics import LIVE_DROPPED, LIVE_SUBSCRIBERS
+from exporter.own_metrics import OwnMetrics
 from exporter.store.emit import on_emit
 from exporter.store.store import Store
 
@@ -64,11 +66,13 @@ class Hub:
     """Follows one store for the subscribers of one event loop, as long as there are any.
 
     ``interval`` is the least time between two pushes, in seconds; 0 pushes each change as soon as it is seen.
-    ``heartbeat`` is the most, changes or not. Every method belongs to the loop, but for :meth:`close` and
-    :meth:`numbers`, which any thread may call.
+    ``heartbeat`` is the most, changes or not. Every method belongs to the loop, but for :meth:`close`,
+    which any thread may call. ``own`` are the metrics of the server.
     """
 
-    def __init__(self, store: Store, interval: float = INTERVAL, heartbeat: float = HEARTBEAT) -> None:
+    def __init__(
+        self, store: Store, interval: float = INTERVAL, heartbeat: float = HEARTBEAT, *, own: OwnMetrics | None = None
+    ) -> None:
         self.store = store
         self.interval = interval
         self._heartbeat = heartbeat
@@ -85,11 +89,11 @@ class Hub:
         self._follower: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscribers = dict.fromkeys(TRANSPORTS, 0)
-        self._dropped = dict.fromkeys(TRANSPORTS, 0)
-
-    def numbers(self) -> Mapping[str, Any]:
-        """The numbers about live push, by the ``field`` of the families that show them."""
-        return {"live_subscribers": self._subscribers.copy(), "live_dropped": self._dropped.copy()}
+        self.own = own or OwnMetrics()
+        subscribers = self.own.gauge(LIVE_SUBSCRIBERS)
+        for transport in TRANSPORTS:
+            subscribers.labels(transport).set_function(partial(self._subscribers.__getitem__, transport))
+        self._dropped = self.own.counter(LIVE_DROPPED, TRANSPORTS)
 
     def close(self) -> None:
         """End every subscription, for good."""
@@ -120,7 +124,7 @@ class Hub:
 
     def missed(self, transport: str, pushes: int) -> None:
         """Count pushes that a subscriber was not ready for; it gets what they held with a later one."""
-        self._dropped[transport] += max(0, pushes)
+        self._dropped.labels(transport).inc(max(0, pushes))
 
     async def since(self, version: int | None) -> Push:
         """What changed after ``version``, or everything: for ``None``, and for a version too old or not yet seen.

@@ -6,12 +6,13 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from exporter.errors import StorageError
+from exporter.own_metrics import OwnMetrics
 from exporter.storage.database import LOCK_WAIT, Database
 from exporter.storage.health import Health
 from exporter.storage.problems import Trouble
@@ -41,13 +42,15 @@ class Storage:
         retry: float = RETRY,
         lock_wait: float = LOCK_WAIT,
         clock: Callable[[], float] = time.monotonic,
+        own: OwnMetrics | None = None,
     ) -> None:
         self._store = store
         self._folder = Path(folder)
         self._gather = gather
         self._retry = retry
         self._lock_wait = lock_wait
-        self._health = Health(self._folder, clock)
+        self.own = own or OwnMetrics()
+        self._health = Health(self._folder, clock, self._alive, self.own)
         self._lock = threading.Lock()
         self._waiting: list[Future[None]] = []
         self._since: int | None = None
@@ -93,10 +96,6 @@ class Storage:
         except (TimeoutError, StorageError):
             return False
         return True
-
-    def numbers(self) -> Mapping[str, Any]:
-        """The numbers about the storage, by the ``field`` of the families that show them."""
-        return self._health.numbers(alive=self._alive())
 
     def close(self) -> None:
         """Commit what is left and let go of the file. Closing twice is fine."""

@@ -10,6 +10,7 @@ from datetime import tzinfo
 from typing import Any, TypedDict, TypeVar
 
 from exporter.errors import InvalidBatch, InvalidUpdate
+from exporter.metrics import STREAMERS, STREAMERS_EXPIRED, STREAMERS_LIMIT, UPDATES, UPDATES_REJECTED, Family
 from exporter.store import validation
 from exporter.store.apply import apply
 from exporter.store.batch import read
@@ -145,16 +146,16 @@ class Store:
         with self._lock:
             return read(row)
 
-    def own_numbers(self) -> dict[str, Any]:
-        """The store's numbers about itself, by the ``field`` of the families that show them."""
+    def own_numbers(self) -> dict[Family, Any]:
+        """The store's numbers about itself, by family; for one with a label a mapping from the label's value."""
         with self._lock:
             self._settle()
             return {
-                "streamers": len(self._state.rows),
-                "streamers_limit": self._limits.streamers,
-                "streamers_expired": self._state.expired,
-                "updates": {"local": self._state.asked - self._http_changes, "http": self._http_updates},
-                "rejected": self._rejected.copy(),
+                STREAMERS: len(self._state.rows),
+                STREAMERS_LIMIT: self._limits.streamers,
+                STREAMERS_EXPIRED: self._state.expired,
+                UPDATES: {"local": self._state.asked - self._http_changes, "http": self._http_updates},
+                UPDATES_REJECTED: self._rejected.copy(),
             }
 
     def changes(self, since: int, upto: int | None = None) -> Changes | None:

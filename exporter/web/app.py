@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from importlib import resources
 from string import Template
@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from exporter._version import __version__
 from exporter.errors import InvalidBatch
 from exporter.live.hub import Hub, as_json
-from exporter.scrape.collector import OwnNumbers
+from exporter.own_metrics import OwnMetrics
 from exporter.scrape.exposition import Exposition, accepted
 from exporter.settings.options import ServeOptions
 from exporter.storage.writer import Storage
@@ -73,22 +73,22 @@ def create_app(
     access: Access | None = None,
     *,
     storage: Storage | None = None,
+    own: OwnMetrics | None = None,
     places: Places | None = None,
-    own_numbers: Sequence[OwnNumbers] = (),
 ) -> Starlette:
     """Make the ASGI application over a store and a registry whose families are served beside the store's own.
 
     The store's families need not be registered there. ``hub`` pushes what changes, ``access`` says who may push,
-    ``places`` bounds live subscribers, ``own_numbers`` are sources of the exporter's own families beside ``hub``,
-    ``places`` and ``storage``. With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that
-    was seen would fall, which Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another
-    store's families are in ``registry``.
+    ``places`` bounds live subscribers, ``own`` are the exporter's own metrics, by default those that ``hub`` counts in.
+    With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen would fall, which
+    Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's families are in
+    ``registry``.
     """
     access = access or Access(options.push_token)
     receiver = Receiver(store, access, options.body_bytes, storage)
-    places = places or Places(options.limits)
-    kept = () if storage is None else (storage.numbers,)
-    exposition = Exposition(store, registry, hub.numbers, places.numbers, *kept, *own_numbers)
+    own = own or hub.own
+    places = places or Places(options.limits, own=own)
+    exposition = Exposition(store, registry, own)
 
     # Plain functions run in a pool of threads: however long a scrape takes, the event loop goes on.
     def metrics(request: Request) -> Response:

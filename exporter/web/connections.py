@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from exporter.security.tls import SEND_ALERT, Tls
 from exporter.web.connection_limit import Door
-from exporter.web.limits import Refused
+from exporter.web.refusals import Refused
 
 # A peer that is gone without a word is noticed after about two minutes; one that does not take what it is sent, after
 # one. What a platform does not have is left out. Seconds, but for TCP_USER_TIMEOUT, which is in milliseconds.

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 
 from exporter.settings.options import HttpLimits, ServeOptions
 from exporter.web.access import STATS_PATH, Access, authorization
-from exporter.web.limits import Refusals, Refused
+from exporter.web.refusals import Refusals, Refused
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="clipper-exporter", charset="UTF-8"'}
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from exporter.errors import ListenError
 from exporter.live.hub import Hub
+from exporter.own_metrics import OwnMetrics
 from exporter.settings.address import Address
 from exporter.settings.options import ServeKeywords, ServeOptions
 from exporter.settings.settings import serve_options, warn_of_unknown_variables
@@ -28,8 +29,8 @@ from exporter.web.app import create_app
 from exporter.web.connection_limit import Door
 from exporter.web.connections import Connection
 from exporter.web.extra import websockets
-from exporter.web.limits import Refusals
 from exporter.web.middleware import guard
+from exporter.web.refusals import Refusals
 from exporter.web.subscriber_limit import Places
 
 if TYPE_CHECKING:
@@ -193,9 +194,12 @@ def start(
     Raises as :func:`serve` does.
     """
     web_file = web_file or _web_file(options.web_config)
-    refusals = Refusals()
-    door = Door(options.limits, refusals, lambda: web_file.tls if web_file is not None else None)
-    hub = Hub(store)
+    own = OwnMetrics()
+    if web_file is not None:
+        web_file.show(own)
+    refusals = Refusals(own)
+    door = Door(options.limits, refusals, lambda: web_file.tls if web_file is not None else None, own)
+    hub = Hub(store, own=own)
     listener = listen(options.listen)
     kept: Storage | None = None
     try:
@@ -204,7 +208,7 @@ def start(
             lambda: web_file.users if web_file is not None else {},
             local=ipaddress.ip_address(listener.getsockname()[0]).is_loopback,
         )
-        kept = Storage(store, options.storage) if options.storage is not None else None
+        kept = Storage(store, options.storage, own=own) if options.storage is not None else None
         app = create_app(
             options,
             store,
@@ -212,8 +216,8 @@ def start(
             hub,
             access,
             storage=kept,
-            places=Places(options.limits, refusals),
-            own_numbers=[refusals.numbers, door.numbers, *([] if web_file is None else [web_file.numbers])],
+            places=Places(options.limits, refusals, own),
+            own=own,
         )
         guarded = guard(app, options, access, refusals, web_file)
         return Server(guarded, listener, options, hub, door=door, access=access, web_file=web_file, storage=kept)

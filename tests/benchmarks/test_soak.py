@@ -12,6 +12,7 @@ from benchmarks.soak import ALLOCATOR, Findings
 from benchmarks.soak_garbage import REQUESTS
 from benchmarks.soak_load import ROUND, Fleet
 from exporter import SharedStats
+from exporter.metrics import STREAMERS_EXPIRED
 from exporter.web.server import serve
 from tests.clock import FakeClock
 from tooling.checkout import ROOT
@@ -89,7 +90,7 @@ def test_a_fleet_keeps_its_size_while_streamers_come_and_go() -> None:
     assert fleet.seen == 500 + 30 * ROUND
     # The fleet, and of those who fell silent, five a round, the ones that have not expired yet.
     assert 500 <= len(store.viewer_counts) <= 500 + 60
-    assert store.own_numbers()["streamers_expired"] > 50
+    assert store.own_numbers()[STREAMERS_EXPIRED] > 50
 
 
 def test_no_garbage_changes_anything_or_is_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import exporter
 from exporter import InvalidUpdate, RemoteStats, SharedStats, emit_stats_update
+from exporter.metrics import STREAMERS, UPDATES_REJECTED
 from exporter.pusher.transport import Answer
 from exporter.store.validation import Limits
 from tests.clock import FakeClock
@@ -462,7 +463,7 @@ class TestRestarts:
         assert all(body["viewer_counts"] == remote.viewer_counts for body in whole)
         assert not any("triggers" in body or "clips" in body for body in quiet)
         assert 110 <= len(quiet) <= 125
-        assert far.store.own_numbers()["streamers"] == 2
+        assert far.store.own_numbers()[STREAMERS] == 2
 
 
 _names = st.sampled_from(["xQc", "shroud"])
@@ -636,7 +637,7 @@ class TestInterface:
         remote.update_viewers("xQc", -1)
         remote.update_viewers("xQc", 1)
         assert "update refused: viewers: expected a finite number of at least 0, got -1" in caplog.text
-        assert remote.own_numbers()["rejected"]["invalid_number"] == 1
+        assert remote.own_numbers()[UPDATES_REJECTED]["invalid_number"] == 1
 
     def test_the_environment_makes_it_strict(
         self, clock: FakeClock, far: FakeExporter, monkeypatch: pytest.MonkeyPatch

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +13,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter import InvalidUpdate, SharedStats
 from exporter.metrics import FAMILIES, STORE_FAMILIES
+from exporter.own_metrics import OwnMetrics
 from exporter.scrape import cache as lines_module
 from exporter.scrape.cache import escape
 from exporter.scrape.collector import ClipperCollector
@@ -38,10 +37,10 @@ NUMBERS = (
 KINDS = st.sampled_from(["viewer_spike", "keyword", "raid", 'h"yp\\e\n'])
 
 
-def registered(store: SharedStats, numbers: Mapping[str, Any]) -> CollectorRegistry:
-    """A registry over ``store`` whose ``numbers`` are those of the exposition's previous scrape."""
+def registered(store: SharedStats, own: OwnMetrics) -> CollectorRegistry:
+    """A registry over ``store`` with a server's own metrics, which are those of its previous scrape."""
     registry = CollectorRegistry()
-    registry.register(ClipperCollector(store, lambda: numbers))
+    registry.register(ClipperCollector(store, own))
     return registry
 
 
@@ -120,8 +119,7 @@ class Bytes(RuleBasedStateMachine):
         if not hasattr(self, "exposition"):
             return
         self.openmetrics_next = not self.openmetrics_next
-        numbers = self.exposition._numbers()
-        reference = registered(self.store, numbers)
+        reference = registered(self.store, self.exposition.own)
         if self.openmetrics_next:
             expected = openmetrics.generate_latest(reference)  # type: ignore[no-untyped-call]
             assert self.exposition.scrape(OPENMETRICS, "", ()).body == expected
@@ -153,8 +151,8 @@ def test_thousands_of_streamers_that_come_and_go() -> None:
                 store.clear_streamer_stats(f"streamer {number}")
             elif number % (round_ + 3):
                 store.update_viewers(f"streamer {number}", number * round_)
-        numbers = exposition._numbers()
-        assert exposition.scrape("", "", ()).body == generate_latest(registered(store, numbers))
+        expected = generate_latest(registered(store, exposition.own))
+        assert exposition.scrape("", "", ()).body == expected
 
 
 def test_scrapes_at_once_while_threads_write() -> None:
@@ -185,8 +183,8 @@ def test_scrapes_at_once_while_threads_write() -> None:
     for thread in writers:
         thread.join()
     assert len(bodies) == 30
-    numbers = exposition._numbers()
-    assert exposition.scrape("", "", ()).body == generate_latest(registered(store, numbers))
+    expected = generate_latest(registered(store, exposition.own))
+    assert exposition.scrape("", "", ()).body == expected
 
 
 @pytest.mark.parametrize("scheme", ["dots", "values", "allow-utf-8", "underscores"])
@@ -194,7 +192,6 @@ def test_every_escaping_scheme_names_families_as_prometheus_client_does(scheme: 
     store = SharedStats.create(clock=FakeClock())
     store.update_viewers("xQc", 1)
     exposition = Exposition(store, CollectorRegistry(), clock=lambda: 0.0)
-    numbers = exposition._numbers()
-    reference = registered(store, numbers)
+    reference = registered(store, exposition.own)
     expected = openmetrics.generate_latest(reference, escaping=scheme)  # type: ignore[no-untyped-call]
     assert exposition.scrape(f"{OPENMETRICS};escaping={scheme}", "", ()).body == expected

@@ -89,7 +89,7 @@ def test_the_families_are_those_of_one_registry_rendered_by_prometheus_client(
     plain, open_ = exposition.scrape("", "", ()), Exposition(store, registry).scrape(OPENMETRICS, "", ())
     together = CollectorRegistry()
     Gauge("host", "A gauge of the host program.", registry=together).set(7)
-    together.register(ClipperCollector(store, lambda: {"collector_failures": {}}))
+    together.register(ClipperCollector(store, Exposition(store, registry).own))
     assert plain.body == generate_latest(together)
     assert open_.body == openmetrics.generate_latest(together)  # type: ignore[no-untyped-call]
 

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 import exporter
 from exporter import HttpLimits, SettingsError, SharedStats
 from exporter.live.hub import Hub
+from exporter.metrics import STREAMERS_LIMIT
 from exporter.settings.address import Address
 from exporter.settings.options import ServeKeywords, ServeOptions
 from exporter.settings.settings import (
@@ -47,7 +48,7 @@ def test_the_defaults() -> None:
     assert settings.serve.telemetry_path == "/metrics"
     assert settings.store.stale_after == 300
     assert settings.store.time_zone is None
-    assert SharedStats.create(**settings.store.keywords()).own_numbers()["streamers_limit"] == 200_000
+    assert SharedStats.create(**settings.store.keywords()).own_numbers()[STREAMERS_LIMIT] == 200_000
 
 
 @pytest.mark.parametrize("option", [each for each in options().values() if each.default], ids=lambda each: each.flag)

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.errors import StorageError
-from exporter.metrics import FAMILIES
+from exporter.metrics import FAMILIES, STORAGE_COMMITS, STORAGE_ERRORS, STORAGE_LAG, STORAGE_SIZE, STORAGE_UP
 from exporter.storage.database import Database
 from exporter.storage.problems import Trouble
 from exporter.storage.schema import FILE_NAME
@@ -26,6 +26,7 @@ from exporter.store.changes import EventLog
 from exporter.store.validation import Limits
 from exporter.web.server import serve
 from tests.clock import FakeClock
+from tests.own import own_value
 from tests.waiting import wait_for
 
 ZEROS = {"viewer_spike": 0, "chat_velocity": 0, "keyword": 0, "emote_flood": 0}
@@ -252,14 +253,14 @@ class TestCommits:
         storage = Storage(store, tmp_path)
         try:
             assert storage.flush(20)
-            before = storage.numbers()["storage_commits"]
+            before = own_value(storage.own, STORAGE_COMMITS)
             took = []
             for _ in range(5):  # the best of some: what the machine does beside this is not what is asked
                 began = time.monotonic()
                 store.add_trigger("xQc", "keyword")
-                wait_for(lambda before=before: storage.numbers()["storage_commits"] > before)  # type: ignore[misc]
+                wait_for(lambda before=before: own_value(storage.own, STORAGE_COMMITS) > before)  # type: ignore[misc]
                 took.append(time.monotonic() - began)
-                before = storage.numbers()["storage_commits"]
+                before = own_value(storage.own, STORAGE_COMMITS)
             assert min(took) < 0.1
         finally:
             storage.close()
@@ -276,7 +277,7 @@ class TestCommits:
             write(database, *arguments)
 
         monkeypatch.setattr(Database, "write", slowly)
-        before = storage.numbers()["storage_commits"]
+        before = own_value(storage.own, STORAGE_COMMITS)
         store.add_trigger("xQc", "keyword")
         first = storage.committed()
         assert writing.wait(20)
@@ -285,21 +286,21 @@ class TestCommits:
             store.add_trigger("xQc", "keyword")
             futures.append(storage.committed())
         assert not any(future.done() for future in [first, *futures])
-        assert storage.numbers()["storage_lag"] > 0
+        assert own_value(storage.own, STORAGE_LAG) > 0
         go_on.set()
         for future in [first, *futures]:
             future.result(20)
-        assert storage.numbers()["storage_commits"] == before + 2
-        assert storage.numbers()["storage_lag"] == 0
+        assert own_value(storage.own, STORAGE_COMMITS) == before + 2
+        assert own_value(storage.own, STORAGE_LAG) == 0
 
     def test_gauges_alone_are_not_written(self, open_store: Open) -> None:
         store, storage = open_store()
         assert storage.flush(20)
-        before = storage.numbers()["storage_commits"]
+        before = own_value(storage.own, STORAGE_COMMITS)
         for number in range(100):
             store.update_viewers("xQc", number)
         assert storage.flush(20)
-        assert storage.numbers()["storage_commits"] == before
+        assert own_value(storage.own, STORAGE_COMMITS) == before
 
     def test_more_events_at_once_than_are_logged_are_kept_all_the_same(self, open_store: Open) -> None:
         store, storage = open_store()
@@ -339,7 +340,7 @@ class TestCommits:
                 assert storage.flush(20)
                 store.clear_streamer_stats(name)
             # The log is copied into the database when it has 1000 pages, and begun anew.
-            assert storage.numbers()["storage_size"] < 5_000_000
+            assert own_value(storage.own, STORAGE_SIZE) < 5_000_000
             sizes.append((tmp_path / FILE_NAME).stat().st_size)
         assert max(sizes[20:]) == max(sizes[10:20]) < 200_000
         storage.close()
@@ -471,8 +472,8 @@ def test_a_value_that_was_never_written_is_damage(tmp_path: Path, open_store: Op
         file.execute(change)
     file.close()
     store, storage = open_store()
-    assert storage.numbers()["storage_errors"][Trouble.DAMAGED] >= 1
-    assert storage.numbers()["storage_up"] == 0
+    assert own_value(storage.own, STORAGE_ERRORS, Trouble.DAMAGED) >= 1
+    assert own_value(storage.own, STORAGE_UP) == 0
     assert store.rows() == []
     with sqlite3.connect(tmp_path / FILE_NAME) as file:
         file.execute("DELETE FROM streamers")
@@ -482,7 +483,7 @@ def test_a_value_that_was_never_written_is_damage(tmp_path: Path, open_store: Op
         file.execute("DELETE FROM ids")
         file.execute("DELETE FROM about")
     file.close()
-    wait_for(lambda: storage.numbers()["storage_up"])  # it is looked at again, and again
+    wait_for(lambda: own_value(storage.own, STORAGE_UP))  # it is looked at again, and again
 
 
 def test_a_file_that_is_locked_while_it_is_mended_is_tried_again(tmp_path: Path, open_store: Open) -> None:
@@ -495,11 +496,11 @@ def test_a_file_that_is_locked_while_it_is_mended_is_tried_again(tmp_path: Path,
     store, storage = open_store()
     file = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None, timeout=60)
     file.execute("BEGIN EXCLUSIVE")
-    wait_for(lambda: storage.numbers()["storage_errors"][Trouble.LOCKED])
+    wait_for(lambda: own_value(storage.own, STORAGE_ERRORS, Trouble.LOCKED))
     file.execute("UPDATE streamers SET clips = 3")
     file.execute("COMMIT")
     file.close()
-    wait_for(lambda: storage.numbers()["storage_up"])
+    wait_for(lambda: own_value(storage.own, STORAGE_UP))
     assert [row.clips for row in store.rows()] == [3]
 
 
@@ -555,8 +556,8 @@ class TestTroubles:
         before = path.read_bytes() if path.is_file() else None
         store, storage = open_store()
         assert f"a restart would lose them: storage {path}: {message}" in caplog.text
-        assert storage.numbers()["storage_up"] == 0
-        assert storage.numbers()["storage_errors"][trouble] >= 1
+        assert own_value(storage.own, STORAGE_UP) == 0
+        assert own_value(storage.own, STORAGE_ERRORS, trouble) >= 1
         store.add_trigger("xQc", "keyword")
         assert store.rows()[0].triggers["keyword"] == 1
         assert not storage.flush(5)
@@ -567,7 +568,7 @@ class TestTroubles:
         # Once it is out of the way, everything counted meanwhile is kept.
         path.rename(tmp_path / "moved away")
         wait_for(lambda: storage.flush(5))
-        assert storage.numbers()["storage_up"] == 1
+        assert own_value(storage.own, STORAGE_UP) == 1
         storage.close()
         assert kept(open_store()[0]) == kept(store)
 
@@ -639,13 +640,13 @@ class TestTroubles:
         full.set()
         assert store.apply(body) == (2000, 0)
         assert not storage.flush(20)
-        assert storage.numbers()["storage_errors"][Trouble.FULL] >= 1
-        assert storage.numbers()["storage_up"] == 0
+        assert own_value(storage.own, STORAGE_ERRORS, Trouble.FULL) >= 1
+        assert own_value(storage.own, STORAGE_UP) == 0
         assert "the disk is full; free some space, and what was counted meanwhile is kept as well" in caplog.text
         assert store.apply(body) == (0, 2000)
         full.clear()
         wait_for(lambda: storage.flush(5))
-        assert storage.numbers()["storage_up"] == 1
+        assert own_value(storage.own, STORAGE_UP) == 1
         storage.close()
         again, _ = open_store()
         assert kept(again) == kept(store)
@@ -661,7 +662,7 @@ class TestTroubles:
         assert not storage.flush(20)
         wait_for(lambda: not storage._thread.is_alive())
         assert not storage.flush(20)
-        assert storage.numbers()["storage_up"] == 0
+        assert own_value(storage.own, STORAGE_UP) == 0
         assert [each.exc_type for each in failures] == [ZeroDivisionError]
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exporter import SharedStats
 from exporter.errors import InvalidBatch, InvalidUpdate
+from exporter.metrics import UPDATES, UPDATES_REJECTED
 from exporter.store.batch import Batch, NotJson, TriggerUpdate, parse, read
 from exporter.store.validation import Limits, Reason
 from tests.clock import FakeClock
@@ -305,7 +306,7 @@ class TestApplying:
         assert stats["chat_velocities"] == {"xQc": 125.5}
         assert stats["recording_status"] == {"xQc": True}
         assert stats["clips_today"] == {"xQc": 1}
-        assert store.own_numbers()["updates"] == {"local": 0, "http": 6}
+        assert store.own_numbers()[UPDATES] == {"local": 0, "http": 6}
         assert len(versions) == 1
 
     def test_nothing_is_applied_of_a_batch_with_a_mistake(self, store: SharedStats) -> None:
@@ -315,8 +316,8 @@ class TestApplying:
         with pytest.raises(InvalidBatch):
             store.apply(data)
         assert (store.get_all_stats(), store.rows(), store.version) == before
-        assert store.own_numbers()["rejected"][Reason.NAME] == 1
-        assert store.own_numbers()["updates"] == {"local": 1, "http": 0}
+        assert store.own_numbers()[UPDATES_REJECTED][Reason.NAME] == 1
+        assert store.own_numbers()[UPDATES] == {"local": 1, "http": 0}
 
     def test_an_event_with_a_known_id_is_a_duplicate(self, store: SharedStats) -> None:
         data = {
@@ -399,7 +400,7 @@ class TestApplying:
         with pytest.raises(InvalidBatch) as refusal:
             store.apply(data)
         assert refusal.value.mistakes == ("body: expected at most 2 streamers held, got 3",)
-        assert store.own_numbers()["rejected"][Reason.STREAMERS] == 1
+        assert store.own_numbers()[UPDATES_REJECTED][Reason.STREAMERS] == 1
         assert [row.streamer for row in store.rows()] == ["a", "b"]
 
     @pytest.mark.parametrize(
@@ -422,7 +423,7 @@ class TestApplying:
         with pytest.raises(InvalidBatch) as refusal:
             store.apply(data)
         assert refusal.value.mistakes == ("body: expected at most 2 trigger types, got 3",)
-        assert store.own_numbers()["rejected"][Reason.TRIGGER_TYPES] == 1
+        assert store.own_numbers()[UPDATES_REJECTED][Reason.TRIGGER_TYPES] == 1
 
 
 _names = st.sampled_from(["xQc", "shroud", 'q"\\\n\u2028', "\U0001f3ae"])

@@ -16,6 +16,7 @@ import pytest
 
 import exporter
 from exporter import InvalidUpdate, SharedStats
+from exporter.metrics import STREAMERS, STREAMERS_EXPIRED, UPDATES, UPDATES_REJECTED
 from exporter.store.shared import TRIGGER_TYPES
 from exporter.store.validation import Limits, Reason
 from tests.clock import FakeClock
@@ -34,7 +35,7 @@ def store(clock: FakeClock) -> SharedStats:
 def everything(store: SharedStats) -> tuple[Any, ...]:
     """All that a refused update must leave alone."""
     numbers = store.own_numbers()
-    return store.get_all_stats(), store.rows(), store.version, numbers["updates"], numbers["streamers"]
+    return store.get_all_stats(), store.rows(), store.version, numbers[UPDATES], numbers[STREAMERS]
 
 
 class TestOldUsage:
@@ -278,7 +279,7 @@ class TestExpiry:
         assert set(store.viewer_counts) == {"gone", "here"}  # 300 s, and to the next whole second
         clock.pass_by(1)
         assert set(store.viewer_counts) == {"here"}
-        assert store.own_numbers()["streamers_expired"] == 1
+        assert store.own_numbers()[STREAMERS_EXPIRED] == 1
         assert (len(store.recent_triggers), store.get_clips_today("gone")) == (1, 1)
 
     @pytest.mark.parametrize("update", ["viewers", "velocity", "recording", "trigger", "clip"])
@@ -409,7 +410,7 @@ class TestBadInput:
         assert str(refusal.value) == message
         assert isinstance(refusal.value, ValueError)
         assert everything(store) == before
-        assert store.own_numbers()["rejected"] == {each.value: int(each is reason) for each in Reason}
+        assert store.own_numbers()[UPDATES_REJECTED] == {each.value: int(each is reason) for each in Reason}
 
     def test_does_not_stop_the_drop_in_which_logs_it_and_goes_on(
         self,
@@ -425,7 +426,7 @@ class TestBadInput:
             update(store)
         assert [record.getMessage() for record in caplog.records] == [f"update refused: {message}"]
         assert everything(store) == before
-        assert store.own_numbers()["rejected"][reason] == 2
+        assert store.own_numbers()[UPDATES_REJECTED][reason] == 2
 
 
 def test_a_trigger_type_that_nobody_has_any_more_makes_room(clock: FakeClock) -> None:
@@ -526,7 +527,7 @@ class TestThreads:
         rows = {row.streamer: row for row in store.rows()}
         assert rows["shared"].clips == store.get_clips_today("shared") == 4 * rounds
         assert [rows[f"own {number}"].triggers["keyword"] for number in range(4)] == [rounds] * 4
-        assert store.own_numbers()["updates"] == {"local": 4 * 4 * rounds, "http": 0}
+        assert store.own_numbers()[UPDATES] == {"local": 4 * 4 * rounds, "http": 0}
 
     def test_an_update_from_within_an_update_does_not_lock_up(self) -> None:
         # As from a signal handler or a finalizer that runs while its own thread holds the lock.

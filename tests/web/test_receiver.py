@@ -12,6 +12,7 @@ import requests
 from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
+from exporter.metrics import UPDATES, UPDATES_REJECTED
 from exporter.store.validation import Reason
 from exporter.web import body as bodies
 from exporter.web.access import Access
@@ -53,7 +54,7 @@ def post(server: Server, body: Any, **headers: str) -> requests.Response:
 
 
 def rejected(store: SharedStats) -> dict[str, int]:
-    return {reason: count for reason, count in store.own_numbers()["rejected"].items() if count}
+    return {reason: count for reason, count in store.own_numbers()[UPDATES_REJECTED].items() if count}
 
 
 def held(store: SharedStats) -> tuple[Any, ...]:
@@ -71,7 +72,7 @@ def test_a_batch_is_applied_and_answered(server: Server, store: SharedStats) -> 
     assert response.headers["Cache-Control"] == "no-store"
     assert post(server, json.dumps(body)).json() == {"applied": 1, "duplicates": 1, "instance": store.instance}
     assert store.viewer_counts == {"xQc": 5}
-    assert store.own_numbers()["updates"] == {"local": 1, "http": 3}
+    assert store.own_numbers()[UPDATES] == {"local": 1, "http": 3}
     assert rejected(store) == {}
 
 

@@ -1,14 +1,13 @@
-"""Counting what the limits and the other guards of the web server refuse."""
+"""The count of what the web server and its guards refuse before it reaches a route."""
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 
 from exporter.logs import RateLimited
+from exporter.metrics import HTTP_REFUSED
+from exporter.own_metrics import OwnMetrics
 
 logger = logging.getLogger("exporter.http")
 
@@ -30,19 +29,11 @@ class Refused(StrEnum):
 class Refusals:
     """Counts refusals by reason, and tells of each reason at most once in ten seconds. Any thread may call it."""
 
-    def __init__(self, log: RateLimited | None = None) -> None:
+    def __init__(self, own: OwnMetrics | None = None, log: RateLimited | None = None) -> None:
         self._log = log or RateLimited(logger)
-        self._lock = threading.Lock()
-        # Every reason from the start, so that increase() sees the first refusal.
-        self._counts = {str(reason): 0 for reason in Refused}
+        self._refused = (own or OwnMetrics()).counter(HTTP_REFUSED, Refused)
 
     def count(self, reason: Refused, message: str) -> None:
         """Count one refusal; ``message`` tells a person what was refused, and why."""
-        with self._lock:
-            self._counts[reason] += 1
+        self._refused.labels(reason).inc()
         self._log.warning(reason, message)
-
-    def numbers(self) -> Mapping[str, Any]:
-        """The counts, by the ``field`` of the family that shows them."""
-        with self._lock:
-            return {"http_refused": self._counts.copy()}
