@@ -1,37 +1,35 @@
 """The store's families as text, rendered only where something changed.
 
-Every streamer's lines are kept, family by family, in chunks of streamers whose text is kept as well. A scrape renders
-the lines of the values that differ from those rendered last and joins the lines of the chunks that these are in. The
-texts of all chunks are, byte for byte, what prometheus_client renders from the collector.
+Streamers lie in chunks, in the order first seen. For each family a chunk keeps the text of its streamers' lines and the
+length of each streamer's part of it. A scrape renders the parts that changed and puts them into the texts. All texts
+are, byte for byte, what prometheus_client renders from the collector.
 """
 
 from __future__ import annotations
 
 import threading
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from operator import attrgetter
 from typing import Any, Final
 
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics import STORE_FAMILIES, Family
-from exporter.store.rows import Row
+from exporter.store.rows import READINGS, RowCopy
 from exporter.store.store import Store
 
-_CHUNK: Final = 1024  # streamers: joining the lines of one is little work, and there are few chunks
-_FIELDS: Final = tuple(family.field for family in STORE_FAMILIES)
-_VERSIONS: Final = ("viewers_version", "velocity_version", "recording_version", "events_version")
-_VERSION: Final = len(_FIELDS)
-# One call into C, in which no other thread gets a turn: what it gives is of one moment.
-_read = attrgetter(*_FIELDS, "version", *_VERSIONS)
+_CHUNK: Final = 1024  # streamers: putting a text together anew is little work, and there are few chunks
 
 Render = Callable[[str, Any], str]
-"""Gives the lines of one family for a streamer's escaped name and value."""
+"""Renders the lines of one family for a streamer's escaped name and a value."""
 
 
 def escape(value: str) -> str:
-    """A label's value as the text format has it: https://prometheus.io/docs/instrumenting/exposition_formats/."""
+    """Escape a label's value: https://prometheus.io/docs/instrumenting/exposition_formats/."""
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
@@ -69,113 +67,157 @@ def _renderer(family: Family) -> Render:
     return by_label
 
 
-_RENDERERS: Final = tuple(_renderer(family) for family in STORE_FAMILIES)
+class _Column:
+    """How one family is read off copies of rows, ``value`` and ``version``, and rendered."""
+
+    def __init__(self, family: Family) -> None:
+        self.render = _renderer(family)
+        if family.field in READINGS:
+            reading: Callable[[RowCopy], Any] = attrgetter(f"known_{family.field}")
+            self.value: Callable[[RowCopy], Any] = lambda row: reading(row)[0]
+            version = f"{family.field}_version"
+        else:
+            self.value = attrgetter(family.field)
+            version = "version" if family.field == "updated" else "events_version"
+        self.version: Callable[[RowCopy], int] = attrgetter(version)
+
+
+_COLUMNS: Final = tuple(map(_Column, STORE_FAMILIES))
 
 
 class _Chunk:
-    """Some neighbouring streamers: their rows, and for each family the values rendered, the lines and the text."""
+    """Some neighbouring streamers: their numbers and escaped names, and for each family the text and its lengths."""
 
-    __slots__ = ("lines", "names", "rows", "texts", "values")
+    __slots__ = ("lengths", "names", "numbers", "texts")
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.numbers: list[int] = []
         self.names: list[str] = []
-        self.values: list[list[Any]] = [[] for _ in STORE_FAMILIES]
-        self.lines: list[list[str]] = [[] for _ in STORE_FAMILIES]
-        self.texts = [b""] * len(STORE_FAMILIES)
+        self.lengths = [array("I") for _ in _COLUMNS]
+        self.texts = [b""] * len(_COLUMNS)
 
-    def append(self, row: Row) -> None:
-        """Add a streamer, of whom nothing is rendered yet."""
-        self.rows.append(row)
-        self.names.append(escape(row.streamer))
-        for values, lines in zip(self.values, self.lines, strict=True):
-            values.append(None)
-            lines.append("")
+    def append(self, rows: Sequence[RowCopy]) -> None:
+        """Add streamers, of whom nothing is rendered yet."""
+        self.numbers += [row.number for row in rows]
+        self.names += [escape(row.streamer) for row in rows]
+        for lengths in self.lengths:
+            lengths.extend([0] * len(rows))
 
     def keep(self, places: Sequence[int]) -> None:
         """Remove the streamers that are not at ``places``."""
-        self.rows = [self.rows[at] for at in places]
+        self.numbers = [self.numbers[at] for at in places]
         self.names = [self.names[at] for at in places]
-        self.values = [[values[at] for at in places] for values in self.values]
-        self.lines = [[lines[at] for at in places] for lines in self.lines]
-        self.texts = ["".join(lines).encode() for lines in self.lines]
+        for family, (text, lengths) in enumerate(zip(self.texts, self.lengths, strict=True)):
+            ends = list(accumulate(lengths))
+            self.texts[family] = b"".join(text[ends[at] - lengths[at] : ends[at]] for at in places)
+            self.lengths[family] = array("I", (lengths[at] for at in places))
 
-    def render(self, places: Sequence[int], values: Iterable[tuple[Any, ...]]) -> None:
-        """Render what differs in the new ``values`` of the streamers at ``places``."""
-        for family, new_values in zip(range(len(STORE_FAMILIES)), zip(*values, strict=True), strict=False):
-            render, known, lines = _RENDERERS[family], self.values[family], self.lines[family]
-            changed = False
-            if len(places) == len(known):  # all of them: what Python does in one go is many times faster
-                changed = list(new_values) != known
-                if changed:
-                    known[:] = new_values
-                    lines[:] = map(render, self.names, new_values)
-            else:
-                for at, value in zip(places, new_values, strict=True):
-                    old = known[at]
-                    if value is not old and value != old:
-                        known[at] = value
-                        lines[at] = render(self.names[at], value)
-                        changed = True
-            if changed:
-                self.texts[family] = "".join(lines).encode()
+    def render(self, places: Sequence[int], rows: Sequence[RowCopy], seen: int) -> None:
+        """Render what changed of the streamers at ``places`` after the version ``seen``."""
+        for family, column in enumerate(_COLUMNS):
+            changed = [at for at, version in enumerate(map(column.version, rows)) if version > seen]
+            if len(changed) == len(self.numbers):
+                lines = [line.encode() for line in map(column.render, self.names, map(column.value, rows))]
+                self.texts[family] = b"".join(lines)
+                self.lengths[family] = array("I", map(len, lines))
+            elif changed:
+                values = [column.value(rows[at]) for at in changed]
+                self._replace(family, [places[at] for at in changed], values)
+
+    def _replace(self, family: int, places: Iterable[int], values: Iterable[Any]) -> None:
+        render, names, lengths = _COLUMNS[family].render, self.names, self.lengths[family]
+        text = memoryview(self.texts[family])
+        parts: list[bytes | memoryview] = []
+        start = last = 0
+        for at, value in zip(places, values, strict=True):
+            end = start + sum(lengths[last:at])
+            line = render(names[at], value).encode()
+            parts += (text[start:end], line)
+            start, last = end + lengths[at], at + 1
+            lengths[at] = len(line)
+        parts.append(text[start:])
+        self.texts[family] = b"".join(parts)
 
 
 class StoreLines:
     """The sample lines of every family that the store holds, kept up to date."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._cursor = store.follow(0)
         self._lock = threading.Lock()
         self._chunks: list[_Chunk] = []
-        self._membership = -1
-        self._version = 0
+        self._newest = 0  # the highest number of a row
 
     def texts(self) -> list[list[bytes]]:
-        """The pieces of each family's lines, as the store has them now, in the order of the exposition."""
+        """Return the pieces of each family's lines, as the store has them now, in the order of the exposition."""
         with self._lock:
-            version = self._store.version
-            self._follow()
-            seen = self._version  # 0 once _follow has begun again: nothing is rendered then
-            for chunk in self._chunks:
-                places = [at for at, row in enumerate(chunk.rows) if row.version > seen]
-                if len(places) > len(chunk.rows) // 2:
-                    places = list(range(len(chunk.rows)))
-                if places:
-                    chunk.render(places, self._values([chunk.rows[at] for at in places]))
-            self._version = version
-            return [[chunk.texts[family] for chunk in self._chunks] for family in range(len(STORE_FAMILIES))]
+            changes = self._cursor.take()
+            if changes.start_again:
+                self._keep({row.number for row in changes.rows})
+            else:
+                self._drop([event.row for event in changes.events if event.row is not None])
+            self._render(changes.rows, changes.since)
+            return [[chunk.texts[family] for chunk in self._chunks] for family in range(len(_COLUMNS))]
 
-    def _values(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-        """The values of rows, of none half an update. Without the lock, which busy writers seldom leave free."""
-        values = list(map(_read, rows))
-        for at, each in enumerate(values):
-            version = each[_VERSION]
-            if version != each[_VERSION + 1] and version not in each[_VERSION + 2 :]:
-                values[at] = self._store.locked(_read, rows[at])
-        return values
-
-    def _follow(self) -> None:
-        """Let go of who is held no longer, and take in who is new: they stand behind all others."""
-        membership, held = self._store.held(self._membership)
-        if membership == self._membership:
-            return
-        self._membership = membership
-        at = 0
+    def _keep(self, numbers: set[int]) -> None:
         for chunk in self._chunks:
-            if held[at : at + len(chunk.rows)] == chunk.rows:
-                at += len(chunk.rows)
-                continue
-            places = []
-            for place, row in enumerate(chunk.rows):
-                if at < len(held) and held[at] is row:
-                    places.append(place)
-                    at += 1
-            chunk.keep(places)
-        self._chunks = [chunk for chunk in self._chunks if chunk.rows]
-        if len(self._chunks) > 8 + 4 * len(held) // _CHUNK:  # worn down by those who went: start again
-            self._chunks, self._version, at = [], 0, 0
-        for row in held[at:]:
-            if not self._chunks or len(self._chunks[-1].rows) == _CHUNK:
+            places = [at for at, number in enumerate(chunk.numbers) if number in numbers]
+            if len(places) < len(chunk.numbers):
+                chunk.keep(places)
+        self._tidy()
+
+    def _drop(self, gone: Iterable[int]) -> None:
+        of_chunk: dict[int, set[int]] = {}
+        firsts = [chunk.numbers[0] for chunk in self._chunks]
+        for number in gone:
+            if number <= self._newest:  # else it came and went between two scrapes
+                of_chunk.setdefault(bisect_right(firsts, number) - 1, set()).add(number)
+        for at, numbers in of_chunk.items():
+            chunk = self._chunks[at]
+            chunk.keep([place for place, number in enumerate(chunk.numbers) if number not in numbers])
+        if of_chunk:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Let go of empty chunks, and join small neighbours."""
+        chunks: list[_Chunk] = []
+        for chunk in self._chunks:
+            if chunks and len(chunks[-1].numbers) + len(chunk.numbers) <= _CHUNK:
+                _join(chunks[-1], chunk)
+            elif chunk.numbers:
+                chunks.append(chunk)
+        self._chunks = chunks
+
+    def _render(self, rows: Sequence[RowCopy], seen: int) -> None:
+        """Render rows in the order of their numbers; those that are new stand behind all others."""
+        new = bisect_right(rows, self._newest, key=lambda row: row.number)
+        start = 0
+        for chunk in self._chunks if new else ():
+            end = bisect_right(rows, chunk.numbers[-1], start, new, key=lambda row: row.number)
+            if end > start:
+                some = rows[start:end]
+                if len(some) == len(chunk.numbers):
+                    places: Sequence[int] = range(len(some))
+                else:
+                    places = [bisect_left(chunk.numbers, row.number) for row in some]
+                chunk.render(places, some, seen)
+            start = end
+        while new < len(rows):
+            if not self._chunks or len(self._chunks[-1].numbers) == _CHUNK:
                 self._chunks.append(_Chunk())
-            self._chunks[-1].append(row)
+            chunk = self._chunks[-1]
+            first = len(chunk.numbers)
+            some = rows[new : new + _CHUNK - first]
+            chunk.append(some)
+            chunk.render(range(first, first + len(some)), some, -1)
+            new += len(some)
+        if rows:
+            self._newest = max(self._newest, rows[-1].number)
+
+
+def _join(chunk: _Chunk, other: _Chunk) -> None:
+    chunk.numbers += other.numbers
+    chunk.names += other.names
+    for family, lengths in enumerate(other.lengths):
+        chunk.lengths[family].extend(lengths)
+        chunk.texts[family] += other.texts[family]

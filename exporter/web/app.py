@@ -21,12 +21,13 @@ from starlette.types import Receive, Scope, Send
 
 from exporter._version import __version__
 from exporter.errors import InvalidBatch
-from exporter.live.hub import Hub, as_json
+from exporter.live.hub import Hub
 from exporter.own_metrics import OwnMetrics
 from exporter.scrape.exposition import Exposition, accepted
 from exporter.settings.options import ServeOptions
 from exporter.storage.writer import Storage
 from exporter.store.batch import NotJson
+from exporter.store.encoding import compact
 from exporter.store.shared import SharedStats
 from exporter.web.access import STATS_PATH, Access
 from exporter.web.extra import socketio_app
@@ -52,7 +53,7 @@ class _Json(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return as_json(content)
+        return (content if isinstance(content, str) else compact(content)).encode()
 
 
 class _Within(Response):
@@ -111,7 +112,7 @@ def create_app(
             headers |= {"X-Accel-Buffering": "no"}
             stream = StreamingResponse(_events(hub, request), media_type=_EVENT_STREAM, headers=headers)
             return _Within(places, stream)
-        return _Json(await run_in_threadpool(store.get_all_stats), headers=headers)
+        return _Json(await run_in_threadpool(lambda: store.snapshot().text()), headers=headers)
 
     async def push(request: Request) -> Response:
         return _Json(await receiver.receive(request), headers={"Cache-Control": "no-store"})

@@ -9,16 +9,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from exporter.errors import InvalidBatch, StorageError
+from exporter.errors import StorageError
 from exporter.storage.writer import Storage
-from exporter.store.batch import parse
-from exporter.store.store import Store
+from exporter.store.store import Applied, Store
 from exporter.store.validation import Reason
 from exporter.web.access import Access
 from exporter.web.body import whole
 
 COMMIT_SECONDS: Final = 5.0  # that a commit may take
-_COUNTED: Final = ("triggers", "clips", "cleared")  # what outlives a restart: gauges do not
 
 
 class Receiver:
@@ -47,10 +45,10 @@ class Receiver:
             raise HTTPException(415, "expected Content-Type: application/json, and no Content-Encoding")
         body = await self._body(request)
         # Large bodies take long to decode; other requests go on meanwhile.
-        applied, duplicates, counted = await run_in_threadpool(self._apply, body)
+        done, counted = await run_in_threadpool(self._apply, body)
         if self._storage is not None and counted:
             await self._committed(self._storage)
-        return {"applied": applied, "duplicates": duplicates, "instance": self._store.instance}
+        return {**done._asdict(), "instance": self._store.instance}
 
     async def _body(self, request: Request) -> bytes:
         try:
@@ -72,11 +70,6 @@ class Receiver:
                 503, "applied, but not yet on disk: send it again, the events with the same ids", {"Retry-After": "1"}
             ) from None
 
-    def _apply(self, body: bytes) -> tuple[int, int, bool]:
-        try:
-            data = parse(body)
-        except InvalidBatch as problem:
-            self._store.reject(problem.reason)
-            raise
-        applied, duplicates = self._store.apply(data)
-        return applied, duplicates, any(data.get(key) for key in _COUNTED)
+    def _apply(self, body: bytes) -> tuple[Applied, bool]:
+        batch = self._store.read(body)
+        return self._store.apply(batch), batch.counted

@@ -379,12 +379,12 @@ BAD_INPUT: dict[str, tuple[Callable[[SharedStats], None], str, Reason]] = {
     ),
     "one streamer too many": (
         lambda s: s.add_trigger("third", "keyword"),
-        "streamer: expected one of the 2 streamers held, which is the limit, got 'third'",
+        "streamer: expected at most 2 streamers at once, got 'third'",
         Reason.STREAMERS,
     ),
     "one trigger type too many": (
         lambda s: s.add_trigger("xQc", "sixth"),
-        "trigger_type: expected one of the 5 trigger types known, which is the limit, got 'sixth'",
+        "trigger_type: expected at most 5 trigger types, got 'sixth'",
         Reason.TRIGGER_TYPES,
     ),
 }
@@ -552,7 +552,7 @@ class TestThreads:
         code = textwrap.dedent("""
             import signal
             from exporter import emit_stats_update, shared_stats
-            from exporter.emit import on_emit
+            from exporter.store.emit import on_emit
 
             calls = {"handler": 0, "emit": 0}
 
@@ -621,8 +621,11 @@ class TestSharedStore:
             CLIPPER_EXPORTER_LIMIT_TRIGGER_TYPES="2",
         )
         assert done.stdout == "{'a': 1}\n"
-        assert "CLIPPER_EXPORTER_LIMIT_STREAMERS: expected a whole number of at least 1, got 'none'" in done.stderr
-        assert "--stats.trigger-types: expected at most 2 names" in done.stderr
+        assert done.stderr == (
+            "CLIPPER_EXPORTER_LIMIT_STREAMERS: 'none' is not a whole number of at least 1; the default is used instead\n"
+            "CLIPPER_EXPORTER_STATS_TRIGGER_TYPES: 4 names are more than --limit.trigger-types (2);"
+            " the default is used instead\n"
+        )
 
     def test_importing_loads_no_web_server(self) -> None:
         heavy = ("uvicorn", "starlette", "prometheus_client", "asyncio", "http.client", "argparse")
