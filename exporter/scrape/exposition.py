@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from exporter.logs import RateLimited
-from exporter.metrics import COLLECTOR_FAILURES, SCRAPE_DURATION, SCRAPE_SIZE, STORE_FAMILIES
+from exporter.metrics import COLLECTOR_FAILURES, FAMILIES, SCRAPE_DURATION, SCRAPE_SIZE, STORE_FAMILIES
 from exporter.own_metrics import OwnMetrics
 from exporter.scrape.cache import StoreLines
 from exporter.scrape.collector import ClipperCollector, empty
@@ -148,6 +148,17 @@ class _Collected(Collector):
         return self._metrics
 
 
+class _Registered(Collector):
+    """All families of a registry but ours, through what is public of it."""
+
+    def __init__(self, registry: CollectorRegistry, names: Collection[str]) -> None:
+        self._registry = registry.restricted_registry(names) if names else registry
+
+    def collect(self) -> Iterable[Metric]:
+        ours = {empty(family).name for family in FAMILIES}
+        return [metric for metric in self._registry.collect() if metric.name not in ours]
+
+
 def _keeps_names(content_type: str) -> bool:
     # Under the other schemes even a name without a dot may change: https://prometheus.io/docs/instrumenting/escaping_schemes/
     return not content_type.endswith(("escaping=dots", "escaping=values"))
@@ -155,10 +166,12 @@ def _keeps_names(content_type: str) -> bool:
 
 def _collectors(registry: CollectorRegistry, names: Collection[str] = ()) -> list[Collector]:
     """The registry's collectors; with ``names``, those that declare one of them, as ``restricted_registry`` has it."""
-    # The registry offers only all families in one go, which the first failure ends; hence the look inside, which
-    # pyproject.toml's bound on prometheus-client keeps safe.
-    with registry._lock:
-        declared = dict(registry._collector_to_names)
+    # What is public gives only all families in one go, which the first failure ends; hence the look inside.
+    try:
+        with registry._lock:
+            declared = dict(registry._collector_to_names)
+    except AttributeError:  # nobody promises that these stay; then a failure costs every family of the registry
+        return [_Registered(registry, names)]
     found = [collector for collector, known in declared.items() if not names or not set(names).isdisjoint(known)]
     target = registry.get_target_info()
     if target and (not names or "target_info" in names):

@@ -60,8 +60,8 @@ def create_app(
     access: Access | None = None,
     *,
     storage: Storage | None = None,
-    places: Places | None = None,
     own: OwnMetrics | None = None,
+    places: Places | None = None,
 ) -> Starlette:
     """Make the ASGI application over a store and a registry whose families are served beside the store's own.
 

@@ -621,8 +621,11 @@ class TestSharedStore:
             CLIPPER_EXPORTER_LIMIT_TRIGGER_TYPES="2",
         )
         assert done.stdout == "{'a': 1}\n"
-        assert "CLIPPER_EXPORTER_LIMIT_STREAMERS: 'none' is not a whole number of at least 1" in done.stderr
-        assert "--stats.trigger-types: expected at most 2 names" in done.stderr
+        assert done.stderr == (
+            "CLIPPER_EXPORTER_LIMIT_STREAMERS: 'none' is not a whole number of at least 1; the default is used instead\n"
+            "CLIPPER_EXPORTER_STATS_TRIGGER_TYPES: 4 names are more than --limit.trigger-types (2);"
+            " the default is used instead\n"
+        )
 
     def test_importing_loads_no_web_server(self) -> None:
         heavy = ("uvicorn", "starlette", "prometheus_client", "asyncio", "http.client", "argparse")
