@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.live.hub import Hub
-from exporter.settings.parsers import Address
+from exporter.metrics import LIVE_SUBSCRIBERS
+from exporter.settings.options import ServeOptions
 from exporter.web.app import create_app
-from exporter.web.receiver import PushPolicy, Receiver
 from exporter.web.server import Server, listen
 
 PERIOD: Final = 10.0  # seconds between two updates of one streamer
@@ -28,9 +28,9 @@ def serve(streamers: int, interval: float) -> None:
     names = [f"streamer-{number}" for number in range(streamers)]
     for name in names:
         store.update_viewers(name, 0)
-    hub, address = Hub(store, interval), Address("127.0.0.1", 0)
-    app = create_app(store, CollectorRegistry(), hub, Receiver(store, PushPolicy()))
-    with Server(app, listen(address), address, hub) as server:
+    hub, options = Hub(store, interval), ServeOptions(port=0)
+    app = create_app(options, store, CollectorRegistry(), hub)
+    with Server(app, listen(options.listen), options, hub) as server:
         print(server.port, flush=True)
         for line in sys.stdin:
             work, seconds = line.split()
@@ -39,8 +39,7 @@ def serve(streamers: int, interval: float) -> None:
 
 def _subscribers(_: SharedStats, hub: Hub, __: list[str], seconds: float) -> int:
     time.sleep(seconds)
-    count: int = hub.numbers()["live_subscribers"]["sse"]
-    return count
+    return int(hub.own.registry.get_sample_value(LIVE_SUBSCRIBERS.name, {"transport": "sse"}) or 0)
 
 
 def _play(store: SharedStats, hub: Hub, names: list[str], seconds: float) -> int:

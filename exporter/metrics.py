@@ -19,50 +19,46 @@ COLLECTOR: Final = "collector"
 TRANSPORT: Final = "transport"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Family:
     """One metric family and where its samples come from.
 
-    ``name`` is the name of its samples, so a counter's ends in ``_total``. ``source`` says who holds the numbers:
+    ``name`` is the name of its samples, so a counter's ends in ``_total``. ``field`` names the attribute of a row of
+    the store that holds the numbers: with the label ``streamer`` alone the value, with one label more a mapping from
+    that label's value to the sample's value; ``None`` means that there is no sample. ``whole`` cuts a value to a whole
+    number, so that its sample does not change with every update.
 
-    - ``"store"``: ``field`` is an attribute of a row of the store. With the label ``streamer`` alone it holds the
-      value; with ``streamer`` and one label more, a mapping from that label's value to the sample's value.
-    - ``"self"``: ``field`` is a key of the exporter's own numbers. Without labels it holds the value; with one
-      label, a mapping from the label's value; with several, a mapping from the tuple of their values.
-
-    A value of ``None`` means that there is no sample. ``whole`` cuts a value to a whole number, so that its sample does
-    not change with every update.
+    A family without ``field`` is one of the exporter's own numbers: the store gives it in ``own_numbers()``, or
+    :class:`~exporter.own_metrics.OwnMetrics` makes a counter or a gauge of it.
     """
 
     name: str
     type: Literal["gauge", "counter"]
     help: str
-    labels: tuple[str, ...]
-    source: Literal["store", "self"]
-    field: str
+    labels: tuple[str, ...] = ()
+    field: str = ""
     whole: bool = False
 
+    @property
+    def source(self) -> Literal["store", "self"]:
+        """Whether the numbers are a row's or the exporter's own."""
+        return "store" if self.field else "self"
 
-VIEWERS: Final = Family("clipper_viewers", "gauge", "Viewers now.", (STREAMER,), "store", "viewers")
+
+VIEWERS: Final = Family("clipper_viewers", "gauge", "Viewers now.", (STREAMER,), "viewers")
 CHAT_VELOCITY: Final = Family(
-    "clipper_chat_velocity",
-    "gauge",
-    "Chat messages per minute, as the clipper measures it.",
-    (STREAMER,),
-    "store",
-    "velocity",
+    "clipper_chat_velocity", "gauge", "Chat messages per minute, as the clipper measures it.", (STREAMER,), "velocity"
 )
 RECORDING: Final = Family(
-    "clipper_recording", "gauge", "1 while the stream is being recorded, else 0.", (STREAMER,), "store", "recording"
+    "clipper_recording", "gauge", "1 while the stream is being recorded, else 0.", (STREAMER,), "recording"
 )
-TRIGGERS: Final = Family("clipper_triggers_total", "counter", "Trigger events.", (STREAMER, TYPE), "store", "triggers")
-CLIPS: Final = Family("clipper_clips_total", "counter", "Clips made.", (STREAMER,), "store", "clips")
+TRIGGERS: Final = Family("clipper_triggers_total", "counter", "Trigger events.", (STREAMER, TYPE), "triggers")
+CLIPS: Final = Family("clipper_clips_total", "counter", "Clips made.", (STREAMER,), "clips")
 LAST_TRIGGER: Final = Family(
     "clipper_last_trigger_timestamp_seconds",
     "gauge",
     "Unix time of the newest trigger.",
     (STREAMER, TYPE),
-    "store",
     "last_triggers",
 )
 LAST_UPDATE: Final = Family(
@@ -70,192 +66,93 @@ LAST_UPDATE: Final = Family(
     "gauge",
     "Unix time of the newest update of any kind, in whole seconds.",
     (STREAMER,),
-    "store",
     "updated",
     whole=True,
 )
 BUILD_INFO: Final = Family(
-    "clipper_exporter_build_info",
-    "gauge",
-    "Always 1; the labels say what is running.",
-    ("version", "python_version"),
-    "self",
-    "build",
+    "clipper_exporter_build_info", "gauge", "Always 1; the labels say what is running.", ("version", "python_version")
 )
-STREAMERS: Final = Family("clipper_exporter_streamers", "gauge", "Streamers held.", (), "self", "streamers")
-STREAMERS_LIMIT: Final = Family(
-    "clipper_exporter_streamers_limit", "gauge", "Streamers that may be held at once.", (), "self", "streamers_limit"
-)
+STREAMERS: Final = Family("clipper_exporter_streamers", "gauge", "Streamers held.")
+STREAMERS_LIMIT: Final = Family("clipper_exporter_streamers_limit", "gauge", "Streamers that may be held at once.")
 STREAMERS_EXPIRED: Final = Family(
-    "clipper_exporter_streamers_expired_total",
-    "counter",
-    "Streamers dropped because nothing updated them.",
-    (),
-    "self",
-    "streamers_expired",
+    "clipper_exporter_streamers_expired_total", "counter", "Streamers dropped because nothing updated them."
 )
-UPDATES: Final = Family(
-    "clipper_exporter_updates_total", "counter", "Updates accepted, by the way they came.", (VIA,), "self", "updates"
-)
+UPDATES: Final = Family("clipper_exporter_updates_total", "counter", "Updates accepted, by the way they came.", (VIA,))
 UPDATES_REJECTED: Final = Family(
-    "clipper_exporter_updates_rejected_total", "counter", "Updates refused, by reason.", (REASON,), "self", "rejected"
+    "clipper_exporter_updates_rejected_total", "counter", "Updates refused, by reason.", (REASON,)
 )
 COLLECTOR_FAILURES: Final = Family(
     "clipper_exporter_collector_failures_total",
     "counter",
     "Times that a collector's families were left out of a scrape because it failed.",
     (COLLECTOR,),
-    "self",
-    "collector_failures",
 )
 SCRAPE_DURATION: Final = Family(
     "clipper_exporter_scrape_duration_seconds",
     "gauge",
     "Time that the previous scrape took to collect, render and compress.",
-    (),
-    "self",
-    "scrape_duration",
 )
 SCRAPE_SIZE: Final = Family(
-    "clipper_exporter_scrape_size_bytes",
-    "gauge",
-    "Size of the previous scrape's exposition before compression.",
-    (),
-    "self",
-    "scrape_size",
+    "clipper_exporter_scrape_size_bytes", "gauge", "Size of the previous scrape's exposition before compression."
 )
 
 LIVE_SUBSCRIBERS: Final = Family(
-    "clipper_exporter_live_subscribers",
-    "gauge",
-    "Clients that live updates are pushed to.",
-    (TRANSPORT,),
-    "self",
-    "live_subscribers",
+    "clipper_exporter_live_subscribers", "gauge", "Clients that live updates are pushed to.", (TRANSPORT,)
 )
 LIVE_DROPPED: Final = Family(
     "clipper_exporter_live_dropped_total",
     "counter",
     "Pushes that a subscriber was too slow for; it gets the newest state with a later one.",
     (TRANSPORT,),
-    "self",
-    "live_dropped",
 )
 LIVE_SUBSCRIBERS_LIMIT: Final = Family(
-    "clipper_exporter_live_subscribers_limit",
-    "gauge",
-    "Clients that live updates may be pushed to at once.",
-    (),
-    "self",
-    "live_subscribers_limit",
+    "clipper_exporter_live_subscribers_limit", "gauge", "Clients that live updates may be pushed to at once."
 )
-CONNECTIONS: Final = Family(
-    "clipper_exporter_http_connections", "gauge", "Connections that are open.", (), "self", "connections"
-)
+CONNECTIONS: Final = Family("clipper_exporter_http_connections", "gauge", "Connections that are open.")
 CONNECTIONS_LIMIT: Final = Family(
-    "clipper_exporter_http_connections_limit",
-    "gauge",
-    "Connections that may be open at once.",
-    (),
-    "self",
-    "connections_limit",
+    "clipper_exporter_http_connections_limit", "gauge", "Connections that may be open at once."
 )
 HTTP_REFUSED: Final = Family(
     "clipper_exporter_http_refused_total",
     "counter",
     "Connections and requests refused before they reached a route, by reason.",
     (REASON,),
-    "self",
-    "http_refused",
 )
 WEB_CONFIG_SUCCEEDED: Final = Family(
     "clipper_exporter_web_config_last_reload_successful",
     "gauge",
     "1 if the web configuration file and its certificates can be used as they are now, 0 if older ones are in force.",
-    (),
-    "self",
-    "web_config_succeeded",
 )
 WEB_CONFIG_READ: Final = Family(
     "clipper_exporter_web_config_last_reload_success_timestamp_seconds",
     "gauge",
     "Unix time at which the web configuration in force was read.",
-    (),
-    "self",
-    "web_config_read_at",
 )
 CERTIFICATE_EXPIRES: Final = Family(
     "clipper_exporter_certificate_expiry_timestamp_seconds",
     "gauge",
     "Unix time until which the server's certificate is valid.",
-    (),
-    "self",
-    "certificate_expires",
 )
 
 STORAGE_UP: Final = Family(
-    "clipper_exporter_storage_up",
-    "gauge",
-    "1 while what is counted can be kept on disk, else 0.",
-    (),
-    "self",
-    "storage_up",
+    "clipper_exporter_storage_up", "gauge", "1 while what is counted can be kept on disk, else 0."
 )
-STORAGE_COMMITS: Final = Family(
-    "clipper_exporter_storage_commits_total", "counter", "Commits to disk.", (), "self", "storage_commits"
-)
+STORAGE_COMMITS: Final = Family("clipper_exporter_storage_commits_total", "counter", "Commits to disk.")
 STORAGE_ERRORS: Final = Family(
     "clipper_exporter_storage_errors_total",
     "counter",
     "Attempts to open the storage or to commit that failed, by reason.",
     (REASON,),
-    "self",
-    "storage_errors",
 )
 STORAGE_LAG: Final = Family(
     "clipper_exporter_storage_lag_seconds",
     "gauge",
     "Age of the oldest change that is not on disk yet; 0 if there is none.",
-    (),
-    "self",
-    "storage_lag",
 )
-STORAGE_SIZE: Final = Family(
-    "clipper_exporter_storage_size_bytes", "gauge", "Size of the storage's files.", (), "self", "storage_size"
-)
+STORAGE_SIZE: Final = Family("clipper_exporter_storage_size_bytes", "gauge", "Size of the storage's files.")
 
-FAMILIES: Final[tuple[Family, ...]] = (
-    VIEWERS,
-    CHAT_VELOCITY,
-    RECORDING,
-    TRIGGERS,
-    CLIPS,
-    LAST_TRIGGER,
-    LAST_UPDATE,
-    BUILD_INFO,
-    STREAMERS,
-    STREAMERS_LIMIT,
-    STREAMERS_EXPIRED,
-    UPDATES,
-    UPDATES_REJECTED,
-    COLLECTOR_FAILURES,
-    SCRAPE_DURATION,
-    SCRAPE_SIZE,
-    LIVE_SUBSCRIBERS,
-    LIVE_DROPPED,
-    LIVE_SUBSCRIBERS_LIMIT,
-    CONNECTIONS,
-    CONNECTIONS_LIMIT,
-    HTTP_REFUSED,
-    WEB_CONFIG_SUCCEEDED,
-    WEB_CONFIG_READ,
-    CERTIFICATE_EXPIRES,
-    STORAGE_UP,
-    STORAGE_COMMITS,
-    STORAGE_ERRORS,
-    STORAGE_LAG,
-    STORAGE_SIZE,
-)
-"""Every family, in the order of the exposition."""
+# From the names above, so that no family can be forgotten.
+FAMILIES: Final = tuple(each for each in tuple(globals().values()) if isinstance(each, Family))
+"""Every family, in the order above, which is that of the exposition."""
 STORE_FAMILIES: Final = tuple(family for family in FAMILIES if family.source == "store")
 OWN_FAMILIES: Final = tuple(family for family in FAMILIES if family.source == "self")

@@ -30,6 +30,7 @@ class TestFamily:
 
     def test_its_field_is_where_it_says(self, family: Family) -> None:
         if family.source == "self":
+            assert not family.whole
             return
         store = SharedStats.create()
         store.update_viewers("xQc", 1)

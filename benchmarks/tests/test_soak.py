@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from benchmarks.soak import ALLOCATOR, Findings
 from benchmarks.soak_garbage import REQUESTS
 from benchmarks.soak_load import ROUND, Fleet
 from exporter import SharedStats
+from exporter.metrics import STREAMERS_EXPIRED
 from exporter.web.server import serve
 from tooling.checkout import ROOT
 
@@ -84,12 +86,12 @@ def test_a_fleet_keeps_its_size_while_streamers_come_and_go() -> None:
     fleet = Fleet(500, random.Random(1))
     for second in range(30 * ROUND):
         batch = fleet.batch(second)
-        assert store.apply(batch)[1] == 0
+        assert store.apply(store.read(json.dumps(batch).encode()))[1] == 0
         now[0] += 1
     assert fleet.seen == 500 + 30 * ROUND
     # The fleet, and of those who fell silent, five a round, the ones that have not expired yet.
     assert 500 <= len(store.viewer_counts) <= 500 + 60
-    assert store.own_numbers()["streamers_expired"] > 50
+    assert store.own_numbers()[STREAMERS_EXPIRED] > 50
 
 
 def test_no_garbage_changes_anything_or_is_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:

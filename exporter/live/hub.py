@@ -8,14 +8,15 @@ one push that is on its way to it.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final
+from functools import cached_property, partial
+from typing import Final
 
+from exporter.metrics import LIVE_DROPPED, LIVE_SUBSCRIBERS
+from exporter.own_metrics import OwnMetrics
 from exporter.store.emit import on_emit
 from exporter.store.store import Store
 
@@ -64,11 +65,13 @@ class Hub:
     """Follows one store for the subscribers of one event loop, as long as there are any.
 
     ``interval`` is the least time between two pushes, in seconds; 0 pushes each change as soon as it is seen.
-    ``heartbeat`` is the most, changes or not. Every method belongs to the loop, but for :meth:`close` and
-    :meth:`numbers`, which any thread may call.
+    ``heartbeat`` is the most, changes or not. Every method belongs to the loop, but for :meth:`close`,
+    which any thread may call. ``own`` are the metrics of the server.
     """
 
-    def __init__(self, store: Store, interval: float = INTERVAL, heartbeat: float = HEARTBEAT) -> None:
+    def __init__(
+        self, store: Store, interval: float = INTERVAL, heartbeat: float = HEARTBEAT, *, own: OwnMetrics | None = None
+    ) -> None:
         self.store = store
         self.interval = interval
         self._heartbeat = heartbeat
@@ -85,11 +88,11 @@ class Hub:
         self._follower: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscribers = dict.fromkeys(TRANSPORTS, 0)
-        self._dropped = dict.fromkeys(TRANSPORTS, 0)
-
-    def numbers(self) -> Mapping[str, Any]:
-        """The numbers about live push, by the ``field`` of the families that show them."""
-        return {"live_subscribers": self._subscribers.copy(), "live_dropped": self._dropped.copy()}
+        self.own = own or OwnMetrics()
+        subscribers = self.own.gauge(LIVE_SUBSCRIBERS)
+        for transport in TRANSPORTS:
+            subscribers.labels(transport).set_function(partial(self._subscribers.__getitem__, transport))
+        self._dropped = self.own.counter(LIVE_DROPPED, TRANSPORTS)
 
     def close(self) -> None:
         """End every subscription, for good."""
@@ -120,7 +123,7 @@ class Hub:
 
     def missed(self, transport: str, pushes: int) -> None:
         """Count pushes that a subscriber was not ready for; it gets what they held with a later one."""
-        self._dropped[transport] += max(0, pushes)
+        self._dropped.labels(transport).inc(max(0, pushes))
 
     async def since(self, version: int | None) -> Push:
         """What changed after ``version``, or everything: for ``None``, and for a version too old or not yet seen.
@@ -150,11 +153,11 @@ class Hub:
 
     def _render(self, version: int | None, upto: int | None) -> Push:
         if version is not None:
-            changes = self.store.changes(version, upto)
-            if changes is not None:
-                return Push("update", self.store.instance, changes.version, as_json(changes.body()))
-        now, stats = self.store.snapshot()
-        return Push("snapshot", self.store.instance, now, as_json(stats))
+            changes = self.store.follow(version).take(upto)
+            if not changes.start_again:
+                return Push("update", self.store.instance, changes.version, changes.body().encode())
+        snapshot = self.store.snapshot()
+        return Push("snapshot", self.store.instance, snapshot.version, snapshot.text().encode())
 
     async def stream(self, since: int | None) -> AsyncGenerator[Push | None, None]:
         """Yield what a subscriber over SSE is sent, from the version that it knows; ``None`` is a heartbeat."""
@@ -247,8 +250,3 @@ async def _first(*events: asyncio.Event, seconds: float | None = None) -> None:
     finally:
         for wait in waits:
             wait.cancel()
-
-
-def as_json(data: Any) -> bytes:
-    """JSON as it is sent: compact, in UTF-8, and no number that is none."""
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

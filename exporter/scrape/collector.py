@@ -12,19 +12,18 @@ The counters carry no creation time: stored without a feature flag, ``_created``
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from exporter._version import __version__
-from exporter.metrics import FAMILIES, OWN_FAMILIES, STORE_FAMILIES, Family
+from exporter.metrics import BUILD_INFO, OWN_FAMILIES, STORE_FAMILIES, Family
+from exporter.own_metrics import OwnMetrics
 from exporter.store.rows import RowCopy
 from exporter.store.store import Store
 
-OwnNumbers = Callable[[], Mapping[str, Any]]
-"""Gives the exporter's own numbers, by the ``field`` of the families that show them."""
 Sample = tuple[tuple[str, ...], float]
 """The values of a sample's labels, and its own."""
 
@@ -32,23 +31,25 @@ _KINDS: Final[dict[str, type[GaugeMetricFamily | CounterMetricFamily]]] = {
     "gauge": GaugeMetricFamily,
     "counter": CounterMetricFamily,
 }
-_BUILD: Final = {"build": {(__version__, platform.python_version()): 1}}
+_BUILD: Final = {(__version__, platform.python_version()): 1}
 
 
 class ClipperCollector(Collector):
-    """Every ``clipper_*`` family over one store.
+    """The ``clipper_*`` families of one store: its streamers', and those about the store itself.
 
-    Register it in any ``CollectorRegistry``. ``own_numbers`` are sources of ``self`` families beside the store itself;
-    a family that no source knows has no sample.
+    Register it in any ``CollectorRegistry``. With ``own``, a server's own metrics, it has every family of the table;
+    one that ``own`` did not make has no samples.
     """
 
-    def __init__(self, store: Store, *own_numbers: OwnNumbers) -> None:
+    def __init__(self, store: Store, own: OwnMetrics | None = None) -> None:
         self.store = store
-        self._own_numbers = (store.own_numbers, *own_numbers)
+        self._own = own
 
     def describe(self) -> Iterable[Metric]:
         """The families without their samples, so that registering never scrapes."""
-        return [empty(family) for family in FAMILIES]
+        yield from map(empty, STORE_FAMILIES)
+        about_store = self._about_store()
+        yield from (empty(family) for family in OWN_FAMILIES if self._own is not None or family in about_store)
 
     def collect(self) -> Iterator[Metric]:
         """The families with their samples; the store is copied first and never locked while they are built."""
@@ -59,11 +60,15 @@ class ClipperCollector(Collector):
 
     def collect_own(self) -> Iterator[Metric]:
         """The families about the exporter itself, which come last."""
-        own: dict[str, Any] = dict(_BUILD)
-        for numbers in self._own_numbers:
-            own.update(numbers())
+        about_store = self._about_store()
         for family in OWN_FAMILIES:
-            yield _filled(family, _own_samples(family, own))
+            if family in about_store:
+                yield _filled(family, _own_samples(family, about_store[family]))
+            elif self._own is not None:
+                yield from self._own.collect(family) or [empty(family)]
+
+    def _about_store(self) -> dict[Family, Any]:
+        return {BUILD_INFO: _BUILD, **self.store.own_numbers()}
 
 
 def empty(family: Family) -> GaugeMetricFamily | CounterMetricFamily:
@@ -89,10 +94,7 @@ def _store_samples(family: Family, rows: Iterable[RowCopy]) -> Iterator[Sample]:
             yield (row.streamer,), int(held) if family.whole else held
 
 
-def _own_samples(family: Family, own: Mapping[str, Any]) -> Iterator[Sample]:
-    held = own.get(family.field)
-    if held is None:
-        return
+def _own_samples(family: Family, held: Any) -> Iterator[Sample]:
     if not family.labels:
         yield (), held
         return

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from exporter.logs import RateLimited
-from exporter.metrics import STORE_FAMILIES
+from exporter.metrics import COLLECTOR_FAILURES, FAMILIES, SCRAPE_DURATION, SCRAPE_SIZE, STORE_FAMILIES
+from exporter.own_metrics import OwnMetrics
 from exporter.scrape.cache import StoreLines
-from exporter.scrape.collector import ClipperCollector, OwnNumbers, empty
+from exporter.scrape.collector import ClipperCollector, empty
 from exporter.store.store import Store
 
 try:
@@ -58,7 +57,7 @@ class Scrape:
 class Exposition:
     """Renders our families and those of every other collector of a registry.
 
-    ``own_numbers`` are sources of ``self`` families. A collector that fails costs only its own families: the rest is
+    ``own`` are the server's own metrics. A collector that fails costs only its own families: the rest is
     rendered, the failure logged and counted. Raises ``ValueError`` for a registry that holds the families of another
     store, which would clash with ours.
     """
@@ -67,28 +66,20 @@ class Exposition:
         self,
         store: Store,
         registry: CollectorRegistry,
-        *own_numbers: OwnNumbers,
+        own: OwnMetrics | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._log = RateLimited(logger)
-        self._lock = threading.Lock()
-        self._failures: Counter[str] = Counter()
-        self._duration: float | None = None
-        self._size: int | None = None
-        self._ours = ClipperCollector(store, self._numbers, *own_numbers)
+        self.own = own or OwnMetrics()
+        self._failures = self.own.counter(COLLECTOR_FAILURES)
+        self._duration = self.own.gauge(SCRAPE_DURATION)
+        self._size = self.own.gauge(SCRAPE_SIZE)
+        self._ours = ClipperCollector(store, self.own)
         self._lines = StoreLines(store)
         if any(isinstance(other, ClipperCollector) and other.store is not store for other in _collectors(registry)):
             raise ValueError("registry: expected one without the clipper_* families of another store")
-
-    def _numbers(self) -> Mapping[str, Any]:
-        with self._lock:
-            return {
-                "collector_failures": self._failures.copy(),
-                "scrape_duration": self._duration,
-                "scrape_size": self._size,
-            }
 
     def scrape(self, accept: str, accept_encoding: str, names: Collection[str]) -> Scrape:
         """Collect and render, as ``Accept`` and ``Accept-Encoding`` wish; ``names``, if any, are the samples wanted."""
@@ -110,9 +101,8 @@ class Exposition:
         size = sum(map(len, parts))
         gzipped = accepts_gzip(accept_encoding)
         body = _gzip(parts) if gzipped else parts
-        with self._lock:
-            self._duration = self._clock() - began
-            self._size = size
+        self._duration.set(self._clock() - began)
+        self._size.set(size)
         return Scrape(body, content_type, gzipped)
 
     def _render_kept(self, encoder: Encoder, names: Collection[str]) -> Iterator[bytes]:
@@ -128,8 +118,7 @@ class Exposition:
             metrics = list(collect())
             return encoder(_Collected(_only(metrics, names) if names else metrics))
         except Exception as problem:  # noqa: BLE001 - whatever a foreign collector raises, the others still count
-            with self._lock:
-                self._failures[name] += 1
+            self._failures.labels(name).inc()
             self._log.warning(name, f"collector {name} left out of a scrape: {type(problem).__name__}: {problem}")
             return b""
 
@@ -159,6 +148,17 @@ class _Collected(Collector):
         return self._metrics
 
 
+class _Registered(Collector):
+    """All families of a registry but ours, through what is public of it."""
+
+    def __init__(self, registry: CollectorRegistry, names: Collection[str]) -> None:
+        self._registry = registry.restricted_registry(names) if names else registry
+
+    def collect(self) -> Iterable[Metric]:
+        ours = {empty(family).name for family in FAMILIES}
+        return [metric for metric in self._registry.collect() if metric.name not in ours]
+
+
 def _keeps_names(content_type: str) -> bool:
     # Under the other schemes even a name without a dot may change: https://prometheus.io/docs/instrumenting/escaping_schemes/
     return not content_type.endswith(("escaping=dots", "escaping=values"))
@@ -166,10 +166,12 @@ def _keeps_names(content_type: str) -> bool:
 
 def _collectors(registry: CollectorRegistry, names: Collection[str] = ()) -> list[Collector]:
     """The registry's collectors; with ``names``, those that declare one of them, as ``restricted_registry`` has it."""
-    # The registry offers only all families in one go, which the first failure ends; hence the look inside, which
-    # pyproject.toml's bound on prometheus-client keeps safe.
-    with registry._lock:
-        declared = dict(registry._collector_to_names)
+    # What is public gives only all families in one go, which the first failure ends; hence the look inside.
+    try:
+        with registry._lock:
+            declared = dict(registry._collector_to_names)
+    except AttributeError:  # nobody promises that these stay; then a failure costs every family of the registry
+        return [_Registered(registry, names)]
     found = [collector for collector, known in declared.items() if not names or not set(names).isdisjoint(known)]
     target = registry.get_target_info()
     if target and (not names or "target_info" in names):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from exporter.errors import SettingsError
+from exporter.metrics import CERTIFICATE_EXPIRES, WEB_CONFIG_READ, WEB_CONFIG_SUCCEEDED
+from exporter.own_metrics import OwnMetrics
 from exporter.security.tls import Tls
 from exporter.security.webconfig import WebConfig, parse
 
@@ -51,13 +54,11 @@ class WebFile:
         """What goes on every response."""
         return self.config.headers
 
-    def numbers(self) -> Mapping[str, Any]:
-        """The numbers about the file, by the ``field`` of the families that show them."""
-        return {
-            "web_config_succeeded": float(self._succeeded),
-            "web_config_read_at": self._read_at,
-            "certificate_expires": self.tls.expires if self.tls is not None else None,
-        }
+    def show(self, own: OwnMetrics) -> None:
+        """Show the numbers about the file among a server's own."""
+        own.gauge(WEB_CONFIG_SUCCEEDED).set_function(lambda: self._succeeded)
+        own.gauge(WEB_CONFIG_READ).set_function(lambda: self._read_at)
+        own.gauge(CERTIFICATE_EXPIRES).set_function(lambda: math.nan if self.tls is None else self.tls.expires)
 
     def renew(self) -> None:
         """Read the files again if any has changed; mistakes are logged, and what was before stays in force."""

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import html
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
-from importlib import resources
-from string import Template
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -20,40 +16,30 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from exporter._version import __version__
 from exporter.errors import InvalidBatch
-from exporter.live.hub import Hub, as_json
-from exporter.live.socketio import INCOMING, Sockets
-from exporter.scrape.collector import OwnNumbers
+from exporter.live.hub import Hub
+from exporter.own_metrics import OwnMetrics
 from exporter.scrape.exposition import Exposition, accepted
+from exporter.settings.options import ServeOptions
 from exporter.storage.writer import Storage
 from exporter.store.batch import NotJson
+from exporter.store.encoding import compact
 from exporter.store.shared import SharedStats
-from exporter.web.body import arrived
-from exporter.web.limits import HttpLimits
-from exporter.web.openapi import document
+from exporter.web import documents
+from exporter.web.access import STATS_PATH, Access
+from exporter.web.extra import socketio_app
 from exporter.web.receiver import Receiver
 from exporter.web.subscriber_limit import Places
 
 _EVENT_STREAM: Final = "text/event-stream"
 _COMMIT_SECONDS: Final = 1.0  # that a scrape waits for the disk: scrapes every few seconds must get through
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self';"
-        " frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
-_MEDIA_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}  # of what the page loads
 
 
 class _Json(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return as_json(content)
+        return (content if isinstance(content, str) else compact(content)).encode()
 
 
 class _Within(Response):
@@ -67,39 +53,29 @@ class _Within(Response):
 
 
 def create_app(
+    options: ServeOptions,
     store: SharedStats,
     registry: CollectorRegistry,
     hub: Hub,
-    receiver: Receiver,
+    access: Access | None = None,
     *,
     storage: Storage | None = None,
-    telemetry_path: str = "/metrics",
-    links: Mapping[str, str] | None = None,
-    own_numbers: Sequence[OwnNumbers] = (),
+    own: OwnMetrics | None = None,
     places: Places | None = None,
-    origins: Collection[str] = (),
-    limits: HttpLimits | None = None,
-    needs_password: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """Make the ASGI application over a store and a registry whose families are served beside the store's own.
 
-    The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed,
-    ``links`` are addresses that the page leads to, by what is there, ``own_numbers`` sources of the exporter's own
-    families beside ``hub``, ``places`` and ``storage``. ``places`` are those for live subscribers; pages of ``origins``
-    may use Socket.IO. ``limits``, and whether it ``needs_password`` now, are what the server around the app is
-    described with. With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen
-    would fall, which Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's
-    families are in ``registry``.
+    The store's families need not be registered there. ``hub`` pushes what changes, ``access`` says who may push,
+    ``places`` bounds live subscribers, ``own`` are the exporter's own metrics, by default those that ``hub`` counts in.
+    With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen would fall, which
+    Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's families are in
+    ``registry``.
     """
-    places = places or Places()
-    kept = () if storage is None else (storage.numbers,)
-    exposition = Exposition(store, registry, hub.numbers, places.numbers, *kept, *own_numbers)
-    sockets = Sockets(hub, origins)
-
-    def no_session_left(scope: Scope) -> bool:
-        # Read as Engine.IO does, for which "xsid=1" and "sid=" name no session either.
-        query = parse_qs(scope.get("query_string", b"").decode(errors="replace"))
-        return "sid" not in query and sockets.sessions >= places.limit
+    access = access or Access(options.push_token)
+    receiver = Receiver(store, access, options.body_bytes, storage)
+    own = own or hub.own
+    places = places or Places(options.limits, own=own)
+    exposition = Exposition(store, registry, own)
 
     # Plain functions run in a pool of threads: however long a scrape takes, the event loop goes on.
     def metrics(request: Request) -> Response:
@@ -122,7 +98,7 @@ def create_app(
             headers |= {"X-Accel-Buffering": "no"}
             stream = StreamingResponse(_events(hub, request), media_type=_EVENT_STREAM, headers=headers)
             return _Within(places, stream)
-        return _Json(await run_in_threadpool(store.get_all_stats), headers=headers)
+        return _Json(await run_in_threadpool(lambda: store.snapshot().text()), headers=headers)
 
     async def push(request: Request) -> Response:
         return _Json(await receiver.receive(request), headers={"Cache-Control": "no-store"})
@@ -130,18 +106,6 @@ def create_app(
     async def api_stats(request: Request) -> Response:
         # One route, so that whoever uses another method is told of both.
         return await (push if request.method == "POST" else stats)(request)
-
-    async def openapi(_: Request) -> Response:
-        # Described anew each time, for users come and go with the web configuration.
-        described = document(
-            store.limits,
-            telemetry_path=telemetry_path,
-            body_bytes=receiver.body_bytes,
-            needs_token=receiver.policy.token is not None,
-            needs_password=needs_password(),
-            http=limits,
-        )
-        return _Json(described)
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("clipper-exporter is healthy.\n")
@@ -151,41 +115,15 @@ def create_app(
 
     return Starlette(
         routes=[
-            Route(telemetry_path, metrics),
-            Route("/api/stats", api_stats, methods=["GET", "POST"]),
-            Route("/api/openapi.json", openapi),
-            # A place is taken only once there is a whole request: Engine.IO waits for bodies as long as it takes.
-            Mount("/socket.io", arrived(places.within(sockets.app, full=no_session_left), INCOMING, places.refusals)),
-            *_pages(telemetry_path, links or {}),
+            Route(options.telemetry_path, metrics),
+            Route(STATS_PATH, api_stats, methods=["GET", "POST"]),
+            Mount("/socket.io", socketio_app(hub, options.cors_origins, places)),
+            *documents.routes(options.telemetry_path, options.links),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
         ],
         exception_handlers={HTTPException: _refused, InvalidBatch: _invalid, Exception: _failed},
     )
-
-
-def _pages(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
-    static = resources.files("exporter") / "static"
-    page = Template((static / "index.html").read_text(encoding="utf-8")).substitute(
-        version=html.escape(__version__),
-        telemetry_path=html.escape(telemetry_path),
-        links="".join(
-            f'<li><a href="{html.escape(url)}">{html.escape(name)}</a></li>\n' for name, url in links.items() if url
-        ),
-    )
-
-    def route(path: str, content: str, media_type: str) -> Route:
-        async def answer(_: Request) -> Response:
-            return Response(content, media_type=media_type, headers=_PAGE_HEADERS)
-
-        return Route(path, answer)
-
-    files = [
-        (f"/{file.name}", file.read_text(encoding="utf-8"), _MEDIA_TYPES[kind])
-        for file in static.iterdir()
-        if (kind := file.name.rpartition(".")[2]) in _MEDIA_TYPES
-    ]
-    return [route(*each) for each in [("/", page, "text/html"), *files]]
 
 
 async def _each(parts: Iterable[bytes]) -> AsyncIterator[bytes]:

@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exporter.web.limits import Refusals, Refused
 from exporter.web.middleware import refusal
+from exporter.web.refusals import Refusals, Refused
 
 BODY_SECONDS: Final = 10.0  # that a body may take to arrive
 _READ_ON: Final = 4  # times the limit that is read of a larger one, and forgotten,

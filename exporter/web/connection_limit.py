@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from exporter.metrics import CONNECTIONS, CONNECTIONS_LIMIT
+from exporter.own_metrics import OwnMetrics
 from exporter.security.tls import Tls
-from exporter.web.limits import HttpLimits, Refusals, Refused
+from exporter.settings.options import HttpLimits
+from exporter.web.refusals import Refusals, Refused
 
 
 class _Connection(Protocol):
@@ -20,21 +23,22 @@ class Door:
     there is none is a new one refused. So whoever connects and stays silent keeps nobody out.
     """
 
-    def __init__(self, limits: HttpLimits, refusals: Refusals, tls: Callable[[], Tls | None]) -> None:
+    def __init__(
+        self, limits: HttpLimits, refusals: Refusals, tls: Callable[[], Tls | None], own: OwnMetrics | None = None
+    ) -> None:
         self.limits = limits
         self.refusals = refusals
         self.tls = tls
         self._without_request: dict[_Connection, None] = {}  # the one that has been so longest comes first
         self._with_request: set[_Connection] = set()
         self._established: set[Any] = set()
+        own = own or OwnMetrics()
+        own.gauge(CONNECTIONS).set_function(self._count)
+        own.gauge(CONNECTIONS_LIMIT).set(limits.connections)
 
     def follow(self, established: set[Any]) -> None:
         """Count these as well: uvicorn's connections, of which WebSockets are known to it alone."""
         self._established = established
-
-    def numbers(self) -> Mapping[str, Any]:
-        """The numbers about connections, by the ``field`` of the families that show them."""
-        return {"connections": self._count(), "connections_limit": self.limits.connections}
 
     def _count(self) -> int:
         # uvicorn, on the other hand, does not know connections that TLS is still being made for.

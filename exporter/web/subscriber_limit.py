@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exporter.web.limits import HttpLimits, Refusals, Refused
+from exporter.metrics import LIVE_SUBSCRIBERS_LIMIT
+from exporter.own_metrics import OwnMetrics
+from exporter.settings.options import HttpLimits
 from exporter.web.middleware import refusal
+from exporter.web.refusals import Refusals, Refused
 
 
 class Places:
     """Counts the requests and WebSockets that live subscribers keep open, and refuses those too many.
 
-    Its methods belong to one event loop, but for :meth:`numbers`.
+    Its methods belong to one event loop.
     """
 
-    def __init__(self, limits: HttpLimits | None = None, refusals: Refusals | None = None) -> None:
+    def __init__(
+        self, limits: HttpLimits | None = None, refusals: Refusals | None = None, own: OwnMetrics | None = None
+    ) -> None:
         self.limit = (limits or HttpLimits()).subscribers
         self.refusals = refusals or Refusals()
         self._taken = 0
-
-    def numbers(self) -> Mapping[str, Any]:
-        """The limit, by the ``field`` of the family that shows it."""
-        return {"live_subscribers_limit": self.limit}
+        (own or OwnMetrics()).gauge(LIVE_SUBSCRIBERS_LIMIT).set(self.limit)
 
     def within(self, app: ASGIApp, full: Callable[[Scope], bool] = lambda _: False) -> ASGIApp:
         """Answer with ``app`` as long as there is a place, which it keeps until it is done.

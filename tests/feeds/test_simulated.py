@@ -16,6 +16,7 @@ from exporter.errors import FeedError
 from exporter.feeds import simulated
 from exporter.feeds.channel import AWAY_LASTS, RAID_EVERY, Channel, chat_rate
 from exporter.feeds.simulated import SimulatedFeed
+from exporter.metrics import STREAMERS_EXPIRED
 from exporter.store.shared import TRIGGER_TYPES, SharedStats
 
 START = 1_700_000_000.0
@@ -327,4 +328,4 @@ def test_the_real_store_accepts_an_hour_of_it() -> None:
         (update.streamer, update.value, update.details) for update in of("trigger", journal)
     ][-20:]
     assert stats["clips_today"] == Counter(update.streamer for update in of("clip", journal))
-    assert store.own_numbers()["streamers_expired"] == 0
+    assert store.own_numbers()[STREAMERS_EXPIRED] == 0

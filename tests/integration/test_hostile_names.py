@@ -13,10 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter import SharedStats
 from exporter.live.hub import Hub
 from exporter.metrics import STREAMER, VIEWERS
-from exporter.settings.parsers import Address
+from exporter.settings.options import ServeOptions
 from exporter.store.validation import Limits
 from exporter.web.app import create_app
-from exporter.web.receiver import PushPolicy, Receiver
 from exporter.web.server import Server, listen
 from tests.conftest import SharedPrometheus
 from tests.targets import Target
@@ -94,9 +93,9 @@ def test_names_of_every_character_come_back_equal(
     expected = {name: float(number) for number, name in enumerate(hostile_names())}
     for name, value in expected.items():
         store.update_viewers(name, value)
-    hub, address = Hub(store), Address("127.0.0.1", slow_target.port)
-    app = create_app(store, CollectorRegistry(), hub, Receiver(store, PushPolicy()))
-    with Server(speaking(app, accept), listen(address), address, hub):
+    hub, options = Hub(store), ServeOptions(port=slow_target.port)
+    app = create_app(options, store, CollectorRegistry(), hub)
+    with Server(speaking(app, accept), listen(options.listen), options, hub):
         prometheus = shared_prometheus.prometheus
         prometheus.wait_until_scraped(slow_target.job, deadline=60)
         assert prometheus.values(VIEWERS.name, STREAMER) == expected

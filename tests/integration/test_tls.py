@@ -30,7 +30,7 @@ from tooling.prometheus import Prometheus, running_prometheus
 
 pytestmark = pytest.mark.integration
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "tls.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
 SNIPPETS = dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL))
 INTERVAL = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
 # How many tests scrape with each snippet.

@@ -22,8 +22,10 @@ from wsproto.events import AcceptConnection, Request, TextMessage
 from exporter import SharedStats, emit_stats_update
 from exporter.live.hub import Hub
 from exporter.live.socketio import Sockets
-from exporter.settings.parsers import Address
+from exporter.metrics import LIVE_DROPPED, LIVE_SUBSCRIBERS
+from exporter.settings.options import ServeOptions
 from exporter.web.server import Server, listen
+from tests.own import own_value
 
 DEADLINE = 20.0  # seconds
 REQUEST = '42["stats_update"]'.replace("stats_update", "request_stats")
@@ -53,8 +55,7 @@ class Running:
         return False
 
     def dropped(self) -> int:
-        count: int = self.hub.numbers()["live_dropped"]["socketio"]
-        return count
+        return int(own_value(self.hub.own, LIVE_DROPPED, "socketio"))
 
 
 @pytest.fixture
@@ -62,9 +63,9 @@ def running() -> Iterator[Running]:
     store = SharedStats.create()
     hub = Hub(store, interval=0.01)
     sockets = Sockets(hub)
-    address = Address("127.0.0.1", 0)
+    options = ServeOptions(port=0)
     app = Starlette(routes=[Mount("/socket.io", sockets.app)])
-    with Server(app, listen(address), address, hub) as server:
+    with Server(app, listen(options.listen), options, hub) as server:
         yield Running(store, hub, sockets, server)
 
 
@@ -138,7 +139,7 @@ def test_a_client_that_never_reads_its_websocket_costs_no_memory(running: Runnin
     client = WebSocket(running.server)
     with client.socket:
         client.send(REQUEST)
-        wait_until(lambda: running.hub.numbers()["live_subscribers"]["socketio"] == 1)
+        wait_until(lambda: own_value(running.hub.own, LIVE_SUBSCRIBERS, "socketio") == 1)
         # Of 75 kB each: what the connection holds is full after some, and then the queue is not empty.
         [queue] = running.queues()
         wait_until(lambda: running._change() or (running.hub.pushed > 50 and queue.qsize() == 1))
@@ -282,11 +283,11 @@ def test_an_event_called_as_a_reserved_one_makes_and_takes_no_client(running: Ru
     client = Polling(running.server)
     for _ in range(5):
         client.post(packet)
-    assert running.hub.numbers()["live_subscribers"]["socketio"] == 1
+    assert own_value(running.hub.own, LIVE_SUBSCRIBERS, "socketio") == 1
     client.post(REQUEST)
     assert stats_of(client.poll()) == [running.store.get_all_stats()]
     client.post("1")
-    wait_until(lambda: running.hub.numbers()["live_subscribers"]["socketio"] == 0)
+    wait_until(lambda: own_value(running.hub.own, LIVE_SUBSCRIBERS, "socketio") == 0)
 
 
 def test_pages_of_other_sites_are_refused(running: Running) -> None:
@@ -300,8 +301,7 @@ def test_pages_of_other_sites_are_refused(running: Running) -> None:
 
 def test_clients_are_counted_until_they_go(running: Running) -> None:
     def count() -> int:
-        number: int = running.hub.numbers()["live_subscribers"]["socketio"]
-        return number
+        return int(own_value(running.hub.own, LIVE_SUBSCRIBERS, "socketio"))
 
     clients = [Polling(running.server) for _ in range(3)]
     assert count() == 3

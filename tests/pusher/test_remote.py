@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import exporter
 from exporter import InvalidUpdate, RemoteStats, SharedStats, emit_stats_update
+from exporter.metrics import STREAMERS, UPDATES_REJECTED
 from exporter.pusher.transport import Answer
 from exporter.store.validation import Limits
 from tests.clock import FakeClock
@@ -126,7 +127,7 @@ class TestDelivery:
         assert remote.step(clock) == 0.5
         clock.pass_by(-0.25)
         remote.update_viewers("xQc", 2)
-        assert remote._sender.step() == pytest.approx(0.25)
+        assert remote._pusher.sender.step() == pytest.approx(0.25)
         assert far.store.viewer_counts == {"xQc": 1}
         clock.pass_by(0.25)
         remote.step(clock)
@@ -462,7 +463,7 @@ class TestRestarts:
         assert all(body["viewer_counts"] == remote.viewer_counts for body in whole)
         assert not any("triggers" in body or "clips" in body for body in quiet)
         assert 110 <= len(quiet) <= 125
-        assert far.store.own_numbers()["streamers"] == 2
+        assert far.store.own_numbers()[STREAMERS] == 2
 
 
 _names = st.sampled_from(["xQc", "shroud"])
@@ -585,8 +586,8 @@ class TestThread:
                     remote.add_trigger("xQc", "keyword")
             finally:
                 blocked.leave.set()
-            told = "3 of the oldest triggers, clips and clears were dropped: too many wait"
-            wait_for(lambda: told in caplog.text)
+            told = "of the oldest triggers, clips and clears were dropped: too many wait"
+            wait_for(lambda: f"{remote.dropped['queue_full']} {told}" in caplog.text)
 
     def test_goes_on_after_a_fault_of_its_own(
         self, clock: FakeClock, far: FakeExporter, caplog: pytest.LogCaptureFixture
@@ -636,7 +637,7 @@ class TestInterface:
         remote.update_viewers("xQc", -1)
         remote.update_viewers("xQc", 1)
         assert "update refused: viewers: expected a finite number of at least 0, got -1" in caplog.text
-        assert remote.own_numbers()["rejected"]["invalid_number"] == 1
+        assert remote.own_numbers()[UPDATES_REJECTED]["invalid_number"] == 1
 
     def test_the_environment_makes_it_strict(
         self, clock: FakeClock, far: FakeExporter, monkeypatch: pytest.MonkeyPatch

@@ -17,9 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import exporter
 from exporter import SharedStats
-from exporter.metrics import FAMILIES
+from exporter.metrics import BUILD_INFO, FAMILIES, STORE_FAMILIES
+from exporter.own_metrics import OwnMetrics
 from exporter.scrape.collector import ClipperCollector
-from exporter.settings.parsers import Address
+from exporter.settings.options import ServeOptions
 from exporter.web.server import Server, listen
 from tests.clock import FakeClock
 
@@ -116,11 +117,24 @@ clipper_last_update_timestamp_seconds{streamer="shroud"} 1.7686458e+09
     )
 
 
-def test_every_family_has_its_help_and_type(registry: CollectorRegistry) -> None:
+def test_every_family_has_its_help_and_type(store: SharedStats, registry: CollectorRegistry) -> None:
     lines = generate_latest(registry).decode().splitlines()
-    for family in FAMILIES:
+    for family in (*STORE_FAMILIES, BUILD_INFO, *store.own_numbers()):
         assert f"# HELP {family.name} {family.help}" in lines
         assert f"# TYPE {family.name} {family.type}" in lines
+
+
+def test_with_own_metrics_it_has_every_family_in_the_order_of_the_table(store: SharedStats) -> None:
+    for families in (ClipperCollector(store, OwnMetrics()).collect(), ClipperCollector(store, OwnMetrics()).describe()):
+        assert [family.name for family in families] == [family.name.removesuffix("_total") for family in FAMILIES]
+
+
+@pytest.mark.parametrize("own", [None, OwnMetrics()])
+def test_it_describes_what_it_collects(store: SharedStats, own: OwnMetrics | None) -> None:
+    collector = ClipperCollector(store, own)
+    described, collected = list(collector.describe()), list(collector.collect())
+    assert [(family.name, family.type) for family in described] == [(family.name, family.type) for family in collected]
+    assert not any(family.samples for family in described)
 
 
 def test_registering_never_collects(store: SharedStats) -> None:
@@ -218,8 +232,8 @@ class TestOtherWaysToServe:
         assert 'clipper_viewers{streamer="xQc"} 45000.0\n' in path.read_text()
 
     def test_asgi(self, registry: CollectorRegistry) -> None:
-        address = Address("127.0.0.1", 0)
-        with Server(prometheus_client.make_asgi_app(registry), listen(address), address) as server:
+        options = ServeOptions(port=0)
+        with Server(prometheus_client.make_asgi_app(registry), listen(options.listen), options) as server:
             text = requests.get(f"{server.url}/metrics", timeout=10).text
         assert 'clipper_viewers{streamer="xQc"} 45000.0\n' in text
 

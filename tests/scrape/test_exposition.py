@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, Metric, generate_latest
@@ -17,6 +19,8 @@ from tests.clock import FakeClock
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,*/*;q=0.1"
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
+OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+KNOWS_ESCAPING = "escaping" in inspect.signature(generate_latest).parameters  # prometheus_client 0.22 and newer
 
 
 class Failing(Collector):
@@ -63,14 +67,17 @@ def ticking() -> Iterator[float]:
         ("text/plain", PLAIN),
         ("text/html,application/xhtml+xml", PLAIN),
         ("text/plain;version=0.0.4", PLAIN),
-        ("text/plain;version=1.0.0", "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"),
-        (OPENMETRICS, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"),
+        (
+            "text/plain;version=1.0.0",
+            "text/plain; version=1.0.0; charset=utf-8; escaping=underscores" if KNOWS_ESCAPING else PLAIN,
+        ),
+        (OPENMETRICS, f"{OPEN}; escaping=underscores" if KNOWS_ESCAPING else OPEN),
         (
             "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3",
-            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+            f"{OPEN}; escaping=allow-utf-8" if KNOWS_ESCAPING else OPEN,
         ),
         ("text/plain;version=newest", PLAIN),
-        ("application/openmetrics-text;version=", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        ("application/openmetrics-text;version=", OPEN),
     ],
 )
 def test_the_format_is_as_asked(
@@ -89,7 +96,7 @@ def test_the_families_are_those_of_one_registry_rendered_by_prometheus_client(
     plain, open_ = exposition.scrape("", "", ()), Exposition(store, registry).scrape(OPENMETRICS, "", ())
     together = CollectorRegistry()
     Gauge("host", "A gauge of the host program.", registry=together).set(7)
-    together.register(ClipperCollector(store, lambda: {"collector_failures": {}}))
+    together.register(ClipperCollector(store, Exposition(store, registry).own))
     assert plain.body == generate_latest(together)
     assert open_.body == openmetrics.generate_latest(together)  # type: ignore[no-untyped-call]
 
@@ -192,6 +199,38 @@ def test_a_scrape_tells_of_the_one_before(store: SharedStats) -> None:
     second = exposition.scrape("", "", ()).body.decode()
     assert "\nclipper_exporter_scrape_duration_seconds 0.25\n" in second
     assert f"\nclipper_exporter_scrape_size_bytes {float(len(gzip.decompress(first.body)))}\n" in second
+
+
+class PublicRegistry:
+    """A registry that has only what prometheus_client documents."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.collect = registry.collect
+        self.restricted_registry = registry.restricted_registry
+        self.get_target_info = registry.get_target_info
+
+
+@pytest.mark.parametrize("names", [(), ("host", "clipper_viewers"), ("target_info",), ("nothing",)])
+def test_a_registry_without_the_insides_of_todays_is_served_all_the_same(
+    store: SharedStats, names: tuple[str, ...]
+) -> None:
+    registry = CollectorRegistry(target_info={"region": "home"})
+    Gauge("host", "A gauge of the host program.", registry=registry).set(7)
+    registry.register(ClipperCollector(store))
+    public: Any = PublicRegistry(registry)
+    for accept in ("", OPENMETRICS):
+        expected = Exposition(store, registry, clock=lambda: 0.0).scrape(accept, "", names).body
+        assert Exposition(store, public, clock=lambda: 0.0).scrape(accept, "", names).body == expected
+
+
+def test_without_the_insides_a_failure_costs_the_registry_and_no_more(store: SharedStats) -> None:
+    registry = CollectorRegistry()
+    registry.register(Failing())
+    public: Any = PublicRegistry(registry)
+    text = Exposition(store, public).scrape("", "", ()).body.decode()
+    assert 'clipper_viewers{streamer="xQc"} 45000.0\n' in text
+    assert 'clipper_exporter_collector_failures_total{collector="_Registered"} 1.0\n' in text
+    assert "good" not in text
 
 
 def test_gzip_is_the_same_text_in_one_member(store: SharedStats, registry: CollectorRegistry) -> None:

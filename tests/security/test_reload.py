@@ -9,9 +9,12 @@ import pytest
 import trustme
 
 from exporter.errors import SettingsError
+from exporter.metrics import WEB_CONFIG_READ, WEB_CONFIG_SUCCEEDED, Family
+from exporter.own_metrics import OwnMetrics
 from exporter.security.reload import WebFile
 from tests.certificates import write_pair
 from tests.clock import FakeClock
+from tests.own import own_value
 
 HASH = "$2b$04$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server-key.pem}\n"
@@ -28,6 +31,12 @@ def file(tmp_path: Path, authority: trustme.CA) -> Path:
     path = tmp_path / "web.yml"
     path.write_text(TLS)
     return path
+
+
+def shown(web: WebFile, family: Family) -> float:
+    own = OwnMetrics()
+    web.show(own)
+    return own_value(own, family)
 
 
 def test_a_file_that_cannot_be_used_from_the_start_is_refused(tmp_path: Path) -> None:
@@ -50,7 +59,7 @@ def test_nothing_is_read_again_while_nothing_changes(file: Path) -> None:
     file.touch()
     web.renew()
     assert web.config is before
-    assert web.numbers()["web_config_read_at"] == read_at
+    assert shown(web, WEB_CONFIG_READ) == read_at
 
 
 def test_a_new_certificate_is_picked_up(file: Path, authority: trustme.CA, caplog: pytest.LogCaptureFixture) -> None:
@@ -62,7 +71,7 @@ def test_a_new_certificate_is_picked_up(file: Path, authority: trustme.CA, caplo
     caplog.set_level(logging.INFO, "exporter.http")
     web.renew()
     assert web.tls is not before
-    assert web.numbers()["web_config_read_at"] == clock.now
+    assert shown(web, WEB_CONFIG_READ) == clock.now
     assert caplog.messages == [f"the web configuration has changed and is in force: {file}"]
 
 
@@ -84,7 +93,7 @@ def test_passwords_do_not_go_while_it_runs(tmp_path: Path, caplog: pytest.LogCap
     file.write_text(text)
     web.renew()
     assert web.users == {"prometheus": HASH.encode()}
-    assert not web.numbers()["web_config_succeeded"]
+    assert not shown(web, WEB_CONFIG_SUCCEEDED)
     assert "turning passwords off needs a restart" in caplog.text
 
 
@@ -114,7 +123,7 @@ def test_what_is_broken_is_told_once_and_what_was_before_stays(
     for _ in range(2):
         web.renew()
     assert web.config is before
-    assert web.numbers()["web_config_succeeded"] == 0
+    assert shown(web, WEB_CONFIG_SUCCEEDED) == 0
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     (message,) = caplog.messages
     assert message == (
@@ -124,7 +133,7 @@ def test_what_is_broken_is_told_once_and_what_was_before_stays(
     )
     key.write_bytes(whole)
     web.renew()
-    assert web.numbers()["web_config_succeeded"] == 1
+    assert shown(web, WEB_CONFIG_SUCCEEDED) == 1
 
 
 @pytest.mark.parametrize("broken", ["missing", "not YAML", "another key"])
@@ -135,10 +144,10 @@ def test_a_file_that_was_broken_is_read_again_when_it_is_whole(file: Path, broke
     else:
         file.write_text({"not YAML": "a: b: c", "another key": "more: 1"}[broken])
     web.renew()
-    assert web.numbers()["web_config_succeeded"] == 0
+    assert shown(web, WEB_CONFIG_SUCCEEDED) == 0
     file.write_text(TLS + "http_server_config: {headers: {X-Frame-Options: deny}}\n")
     web.renew()
-    assert web.numbers()["web_config_succeeded"] == 1
+    assert shown(web, WEB_CONFIG_SUCCEEDED) == 1
     assert web.headers == {"X-Frame-Options": "deny"}
 
 

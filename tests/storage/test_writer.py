@@ -17,15 +17,16 @@ from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.errors import StorageError
-from exporter.metrics import FAMILIES
+from exporter.metrics import FAMILIES, STORAGE_COMMITS, STORAGE_ERRORS, STORAGE_LAG, STORAGE_SIZE, STORAGE_UP
 from exporter.storage.database import Database
 from exporter.storage.problems import Trouble
 from exporter.storage.schema import FILE_NAME
 from exporter.storage.writer import Storage
-from exporter.store.changes import EventLog
 from exporter.store.validation import Limits
 from exporter.web.server import serve
+from tests.batches import apply
 from tests.clock import FakeClock
+from tests.own import own_value
 from tests.waiting import wait_for
 
 ZEROS = {"viewer_spike": 0, "chat_velocity": 0, "keyword": 0, "emote_flood": 0}
@@ -161,14 +162,14 @@ class TestRestart:
     def test_ids_are_known_again(self, open_store: Open) -> None:
         body = {"source": "me", "triggers": [{"streamer": "xQc", "type": "keyword", "id": "1"}]}
         store, storage = open_store()
-        assert store.apply(body) == (1, 0)
+        assert apply(store, body) == (1, 0)
         storage.close()
         store, storage = open_store()
-        assert store.apply(body) == (0, 1)
-        assert store.apply({**body, "source": "you"}) == (1, 0)
+        assert apply(store, body) == (0, 1)
+        assert apply(store, {**body, "source": "you"}) == (1, 0)
         storage.close()
         store, storage = open_store()
-        assert store.apply({**body, "source": "you"}) == (0, 1)
+        assert apply(store, {**body, "source": "you"}) == (0, 1)
         assert store.rows()[0].triggers["keyword"] == 2
 
     def test_names_of_every_kind_come_back_equal(self, open_store: Open) -> None:
@@ -200,20 +201,20 @@ class TestRestart:
         storage.close()
         store, storage = open_store(trigger_types=["raid"], limits=Limits(streamers=1, trigger_types=2))
         assert [row.triggers for row in store.rows()] == [{"raid": 1, "keyword": 1}] * 2
-        with pytest.raises(ValueError, match="streamer: expected one of the 1 streamers held"):
+        with pytest.raises(ValueError, match="streamer: expected at most 1 streamers at once"):
             store.update_viewers("new", 1)
-        with pytest.raises(ValueError, match="trigger_type: expected one of the 2 trigger types known"):
+        with pytest.raises(ValueError, match="trigger_type: expected at most 2 trigger types"):
             store.add_trigger("xQc", "new")
         # Nor does a batch, which is refused whole, for what there is already.
         known = [{"streamer": "xQc", "type": kind} for kind in ("raid", "keyword")]
-        assert store.apply({"viewer_counts": {"xQc": 1, "shroud": 2}, "triggers": known}) == (4, 0)
+        assert apply(store, {"viewer_counts": {"xQc": 1, "shroud": 2}, "triggers": known}) == (4, 0)
         with pytest.raises(ValueError, match="body: expected at most 1 streamers held, got 3"):
-            store.apply({"viewer_counts": {"xQc": 1, "new": 1}})
+            apply(store, {"viewer_counts": {"xQc": 1, "new": 1}})
         with pytest.raises(ValueError, match="body: expected at most 2 trigger types, got 3"):
-            store.apply({"triggers": [{"streamer": "xQc", "type": "new"}]})
+            apply(store, {"triggers": [{"streamer": "xQc", "type": "new"}]})
         with pytest.raises(ValueError, match="body: expected at most 1 streamers held, got 2"):
-            store.apply({"cleared": ["shroud"], "viewer_counts": {"new": 1}})
-        assert store.apply({"cleared": ["shroud", "xQc"], "viewer_counts": {"new": 1}}) == (3, 0)
+            apply(store, {"cleared": ["shroud"], "viewer_counts": {"new": 1}})
+        assert apply(store, {"cleared": ["shroud", "xQc"], "viewer_counts": {"new": 1}}) == (3, 0)
         for name in ("xQc", "new"):
             store.clear_streamer_stats(name)
         store.add_trigger("new", "new")
@@ -230,7 +231,7 @@ class TestRestart:
         second.update_viewers("xQc", 7)
         version = second.version
         Storage(second, tmp_path).close()
-        assert second.changes(version) is None  # who follows the store needs the whole
+        assert second.follow(version).take().start_again
         assert second.rows()[0].triggers["keyword"] == 2
         assert (second.rows()[0].viewers, second.rows()[0].clips, second.get_clips_today("xQc")) == (7, 2, 2)
         assert len(second.recent_triggers) == 2
@@ -252,14 +253,14 @@ class TestCommits:
         storage = Storage(store, tmp_path)
         try:
             assert storage.flush(20)
-            before = storage.numbers()["storage_commits"]
+            before = own_value(storage.own, STORAGE_COMMITS)
             took = []
             for _ in range(5):  # the best of some: what the machine does beside this is not what is asked
                 began = time.monotonic()
                 store.add_trigger("xQc", "keyword")
-                wait_for(lambda before=before: storage.numbers()["storage_commits"] > before)  # type: ignore[misc]
+                wait_for(lambda before=before: own_value(storage.own, STORAGE_COMMITS) > before)  # type: ignore[misc]
                 took.append(time.monotonic() - began)
-                before = storage.numbers()["storage_commits"]
+                before = own_value(storage.own, STORAGE_COMMITS)
             assert min(took) < 0.1
         finally:
             storage.close()
@@ -276,7 +277,7 @@ class TestCommits:
             write(database, *arguments)
 
         monkeypatch.setattr(Database, "write", slowly)
-        before = storage.numbers()["storage_commits"]
+        before = own_value(storage.own, STORAGE_COMMITS)
         store.add_trigger("xQc", "keyword")
         first = storage.committed()
         assert writing.wait(20)
@@ -285,21 +286,21 @@ class TestCommits:
             store.add_trigger("xQc", "keyword")
             futures.append(storage.committed())
         assert not any(future.done() for future in [first, *futures])
-        assert storage.numbers()["storage_lag"] > 0
+        assert own_value(storage.own, STORAGE_LAG) > 0
         go_on.set()
         for future in [first, *futures]:
             future.result(20)
-        assert storage.numbers()["storage_commits"] == before + 2
-        assert storage.numbers()["storage_lag"] == 0
+        assert own_value(storage.own, STORAGE_COMMITS) == before + 2
+        assert own_value(storage.own, STORAGE_LAG) == 0
 
     def test_gauges_alone_are_not_written(self, open_store: Open) -> None:
         store, storage = open_store()
         assert storage.flush(20)
-        before = storage.numbers()["storage_commits"]
+        before = own_value(storage.own, STORAGE_COMMITS)
         for number in range(100):
             store.update_viewers("xQc", number)
         assert storage.flush(20)
-        assert storage.numbers()["storage_commits"] == before
+        assert own_value(storage.own, STORAGE_COMMITS) == before
 
     def test_more_events_at_once_than_are_logged_are_kept_all_the_same(self, open_store: Open) -> None:
         store, storage = open_store()
@@ -307,23 +308,12 @@ class TestCommits:
         assert storage.flush(20)
         store.clear_streamer_stats("gone")
         many = [{"streamer": f"s{number % 7}", "type": "keyword", "id": str(number)} for number in range(15_000)]
-        store.apply({"triggers": many})
+        apply(store, {"triggers": many})
         storage.close()
         again, _ = open_store()
         assert kept(again) == kept(store)
         assert sum(row.triggers["keyword"] for row in again.rows()) == 15_000
-        assert again.apply({"triggers": many}) == (0, 15_000)
-
-    def test_the_log_tells_whom_its_events_are_about(self) -> None:
-        log = EventLog()
-        log.clip(1, "a")
-        log.cleared(2, "b")
-        log.clip(3, "a")
-        assert log.streamers(0) == ["a", "b"]
-        assert log.streamers(2) == ["a"]
-        assert log.streamers(3) == []
-        log.cut(4)
-        assert log.streamers(3) is None
+        assert apply(again, {"triggers": many}) == (0, 15_000)
 
     def test_the_file_does_not_grow_with_time(
         self, open_store: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -335,11 +325,11 @@ class TestCommits:
             for number in range(20):
                 name = f"streamer {turn} {number}"
                 trigger = {"streamer": name, "type": "keyword", "id": name, "details": {"x": "y" * 500}}
-                store.apply({"triggers": [trigger], "clips": [{"streamer": name}]})
+                apply(store, {"triggers": [trigger], "clips": [{"streamer": name}]})
                 assert storage.flush(20)
                 store.clear_streamer_stats(name)
             # The log is copied into the database when it has 1000 pages, and begun anew.
-            assert storage.numbers()["storage_size"] < 5_000_000
+            assert own_value(storage.own, STORAGE_SIZE) < 5_000_000
             sizes.append((tmp_path / FILE_NAME).stat().st_size)
         assert max(sizes[20:]) == max(sizes[10:20]) < 200_000
         storage.close()
@@ -353,14 +343,15 @@ class TestCommits:
         store, storage = open_store(tmp_path / "power")
         moments = [kept(store)]
         for number in range(12):
-            store.apply(
+            apply(
+                store,
                 {
                     "triggers": [
                         {"streamer": f"s{number % 3}", "type": "keyword", "id": f"{number} {each}"} for each in range(3)
                     ],
                     "clips": [{"streamer": f"s{number % 4}"}],
                     "cleared": ["s1"] if number % 5 == 4 else [],
-                }
+                },
             )
             assert storage.flush(20)
             moments.append(kept(store))
@@ -377,7 +368,7 @@ class TestCommits:
             back.append(moments.index(kept(again)))
             assert len(again.get_all_stats()["recent_triggers"]) == min(20, 3 * back[-1])
             known = {"triggers": [{"streamer": "s0", "type": "raid", "id": f"{n} 2"} for n in range(back[-1])]}
-            assert again.apply(known) == (0, back[-1])
+            assert apply(again, known) == (0, back[-1])
             storage.close()
         assert back == sorted(back)
         assert set(back) >= set(range(10))
@@ -465,14 +456,14 @@ def wrong_content(path: Path) -> None:
 )
 def test_a_value_that_was_never_written_is_damage(tmp_path: Path, open_store: Open, change: str) -> None:
     store, storage = open_store()
-    store.apply({"triggers": [{"streamer": "xQc", "type": "raid", "id": "1"}], "clips": [{"streamer": "xQc"}]})
+    apply(store, {"triggers": [{"streamer": "xQc", "type": "raid", "id": "1"}], "clips": [{"streamer": "xQc"}]})
     storage.close()
     with sqlite3.connect(tmp_path / FILE_NAME) as file:
         file.execute(change)
     file.close()
     store, storage = open_store()
-    assert storage.numbers()["storage_errors"][Trouble.DAMAGED] >= 1
-    assert storage.numbers()["storage_up"] == 0
+    assert own_value(storage.own, STORAGE_ERRORS, Trouble.DAMAGED) >= 1
+    assert own_value(storage.own, STORAGE_UP) == 0
     assert store.rows() == []
     with sqlite3.connect(tmp_path / FILE_NAME) as file:
         file.execute("DELETE FROM streamers")
@@ -482,7 +473,7 @@ def test_a_value_that_was_never_written_is_damage(tmp_path: Path, open_store: Op
         file.execute("DELETE FROM ids")
         file.execute("DELETE FROM about")
     file.close()
-    wait_for(lambda: storage.numbers()["storage_up"])  # it is looked at again, and again
+    wait_for(lambda: own_value(storage.own, STORAGE_UP))  # it is looked at again, and again
 
 
 def test_a_file_that_is_locked_while_it_is_mended_is_tried_again(tmp_path: Path, open_store: Open) -> None:
@@ -495,11 +486,11 @@ def test_a_file_that_is_locked_while_it_is_mended_is_tried_again(tmp_path: Path,
     store, storage = open_store()
     file = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None, timeout=60)
     file.execute("BEGIN EXCLUSIVE")
-    wait_for(lambda: storage.numbers()["storage_errors"][Trouble.LOCKED])
+    wait_for(lambda: own_value(storage.own, STORAGE_ERRORS, Trouble.LOCKED))
     file.execute("UPDATE streamers SET clips = 3")
     file.execute("COMMIT")
     file.close()
-    wait_for(lambda: storage.numbers()["storage_up"])
+    wait_for(lambda: own_value(storage.own, STORAGE_UP))
     assert [row.clips for row in store.rows()] == [3]
 
 
@@ -555,8 +546,8 @@ class TestTroubles:
         before = path.read_bytes() if path.is_file() else None
         store, storage = open_store()
         assert f"a restart would lose them: storage {path}: {message}" in caplog.text
-        assert storage.numbers()["storage_up"] == 0
-        assert storage.numbers()["storage_errors"][trouble] >= 1
+        assert own_value(storage.own, STORAGE_UP) == 0
+        assert own_value(storage.own, STORAGE_ERRORS, trouble) >= 1
         store.add_trigger("xQc", "keyword")
         assert store.rows()[0].triggers["keyword"] == 1
         assert not storage.flush(5)
@@ -567,7 +558,7 @@ class TestTroubles:
         # Once it is out of the way, everything counted meanwhile is kept.
         path.rename(tmp_path / "moved away")
         wait_for(lambda: storage.flush(5))
-        assert storage.numbers()["storage_up"] == 1
+        assert own_value(storage.own, STORAGE_UP) == 1
         storage.close()
         assert kept(open_store()[0]) == kept(store)
 
@@ -637,19 +628,19 @@ class TestTroubles:
         body = {"triggers": [{"streamer": f"s{n}", "type": "keyword", "id": str(n)} for n in range(2000)]}
         assert storage.flush(20)
         full.set()
-        assert store.apply(body) == (2000, 0)
+        assert apply(store, body) == (2000, 0)
         assert not storage.flush(20)
-        assert storage.numbers()["storage_errors"][Trouble.FULL] >= 1
-        assert storage.numbers()["storage_up"] == 0
+        assert own_value(storage.own, STORAGE_ERRORS, Trouble.FULL) >= 1
+        assert own_value(storage.own, STORAGE_UP) == 0
         assert "the disk is full; free some space, and what was counted meanwhile is kept as well" in caplog.text
-        assert store.apply(body) == (0, 2000)
+        assert apply(store, body) == (0, 2000)
         full.clear()
         wait_for(lambda: storage.flush(5))
-        assert storage.numbers()["storage_up"] == 1
+        assert own_value(storage.own, STORAGE_UP) == 1
         storage.close()
         again, _ = open_store()
         assert kept(again) == kept(store)
-        assert again.apply(body) == (0, 2000)
+        assert apply(again, body) == (0, 2000)
 
     def test_a_writer_that_fails_leaves_nobody_waiting(self, open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
         store, storage = open_store()
@@ -661,7 +652,7 @@ class TestTroubles:
         assert not storage.flush(20)
         wait_for(lambda: not storage._thread.is_alive())
         assert not storage.flush(20)
-        assert storage.numbers()["storage_up"] == 0
+        assert own_value(storage.own, STORAGE_UP) == 0
         assert [each.exc_type for each in failures] == [ZeroDivisionError]
 
 

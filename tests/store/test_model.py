@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from exporter import InvalidUpdate, SharedStats
+from exporter.metrics import STREAMERS as HELD
+from exporter.metrics import STREAMERS_EXPIRED, UPDATES, UPDATES_REJECTED
 from exporter.store.triggers import iso
 from exporter.store.validation import Limits
 from tests.clock import FakeClock
@@ -179,9 +181,9 @@ class Model(RuleBasedStateMachine):
             for name, streamer in self.streamers.items()
         }
         numbers = self.store.own_numbers()
-        assert numbers["updates"] == {"local": self.accepted, "http": 0}
-        assert sum(numbers["rejected"].values()) == self.refused
-        assert (numbers["streamers"], numbers["streamers_expired"]) == (len(self.streamers), self.expired)
+        assert numbers[UPDATES] == {"local": self.accepted, "http": 0}
+        assert sum(numbers[UPDATES_REJECTED].values()) == self.refused
+        assert (numbers[HELD], numbers[STREAMERS_EXPIRED]) == (len(self.streamers), self.expired)
 
 
 TestModel = Model.TestCase

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ import pytest
 
 import exporter
 from exporter import InvalidUpdate, SharedStats
+from exporter.metrics import STREAMERS, STREAMERS_EXPIRED, UPDATES, UPDATES_REJECTED
 from exporter.store.shared import TRIGGER_TYPES
 from exporter.store.validation import Limits, Reason
 from tests.clock import FakeClock
@@ -32,7 +35,7 @@ def store(clock: FakeClock) -> SharedStats:
 def everything(store: SharedStats) -> tuple[Any, ...]:
     """All that a refused update must leave alone."""
     numbers = store.own_numbers()
-    return store.get_all_stats(), store.rows(), store.version, numbers["updates"], numbers["streamers"]
+    return store.get_all_stats(), store.rows(), store.version, numbers[UPDATES], numbers[STREAMERS]
 
 
 class TestOldUsage:
@@ -276,7 +279,7 @@ class TestExpiry:
         assert set(store.viewer_counts) == {"gone", "here"}  # 300 s, and to the next whole second
         clock.pass_by(1)
         assert set(store.viewer_counts) == {"here"}
-        assert store.own_numbers()["streamers_expired"] == 1
+        assert store.own_numbers()[STREAMERS_EXPIRED] == 1
         assert (len(store.recent_triggers), store.get_clips_today("gone")) == (1, 1)
 
     @pytest.mark.parametrize("update", ["viewers", "velocity", "recording", "trigger", "clip"])
@@ -376,12 +379,12 @@ BAD_INPUT: dict[str, tuple[Callable[[SharedStats], None], str, Reason]] = {
     ),
     "one streamer too many": (
         lambda s: s.add_trigger("third", "keyword"),
-        "streamer: expected one of the 2 streamers held, which is the limit, got 'third'",
+        "streamer: expected at most 2 streamers at once, got 'third'",
         Reason.STREAMERS,
     ),
     "one trigger type too many": (
         lambda s: s.add_trigger("xQc", "sixth"),
-        "trigger_type: expected one of the 5 trigger types known, which is the limit, got 'sixth'",
+        "trigger_type: expected at most 5 trigger types, got 'sixth'",
         Reason.TRIGGER_TYPES,
     ),
 }
@@ -407,7 +410,7 @@ class TestBadInput:
         assert str(refusal.value) == message
         assert isinstance(refusal.value, ValueError)
         assert everything(store) == before
-        assert store.own_numbers()["rejected"] == {each.value: int(each is reason) for each in Reason}
+        assert store.own_numbers()[UPDATES_REJECTED] == {each.value: int(each is reason) for each in Reason}
 
     def test_does_not_stop_the_drop_in_which_logs_it_and_goes_on(
         self,
@@ -423,7 +426,7 @@ class TestBadInput:
             update(store)
         assert [record.getMessage() for record in caplog.records] == [f"update refused: {message}"]
         assert everything(store) == before
-        assert store.own_numbers()["rejected"][reason] == 2
+        assert store.own_numbers()[UPDATES_REJECTED][reason] == 2
 
 
 def test_a_trigger_type_that_nobody_has_any_more_makes_room(clock: FakeClock) -> None:
@@ -524,7 +527,7 @@ class TestThreads:
         rows = {row.streamer: row for row in store.rows()}
         assert rows["shared"].clips == store.get_clips_today("shared") == 4 * rounds
         assert [rows[f"own {number}"].triggers["keyword"] for number in range(4)] == [rounds] * 4
-        assert store.own_numbers()["updates"] == {"local": 4 * 4 * rounds, "http": 0}
+        assert store.own_numbers()[UPDATES] == {"local": 4 * 4 * rounds, "http": 0}
 
     def test_an_update_from_within_an_update_does_not_lock_up(self) -> None:
         # As from a signal handler or a finalizer that runs while its own thread holds the lock.
@@ -543,9 +546,50 @@ class TestThreads:
         assert not finished.is_alive()
         assert set(store.viewer_counts) == {"inner", "outer"}
 
+    @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+    def test_a_signal_handler_may_report_and_emit(self) -> None:
+        """In a process of its own, because a deadlock of its main thread would be one of this test run's."""
+        code = textwrap.dedent("""
+            import signal
+            from exporter import emit_stats_update, shared_stats
+            from exporter.store.emit import on_emit
 
-def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+            calls = {"handler": 0, "emit": 0}
+
+            def count(name):
+                calls[name] += 1
+
+            def report():
+                shared_stats.update_viewers("streamer", 1)
+                shared_stats.update_viewers("streamer", -1)
+                emit_stats_update()
+
+            def handler(number, frame):
+                count("handler")
+                report()
+                if calls["handler"] < 500:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0005)
+
+            report()
+            on_emit(lambda: count("emit"))
+            signal.signal(signal.SIGALRM, handler)
+            signal.setitimer(signal.ITIMER_REAL, 0.0005)
+            rounds = 0
+            while calls["handler"] < 500:
+                report()
+                on_emit(bool)()
+                rounds += 1
+            assert calls["emit"] == rounds + calls["handler"], (rounds, calls)
+            print(shared_stats.viewer_counts)
+        """)
+        done = run_python(code, timeout=60)
+        assert (done.returncode, done.stdout) == (0, "{'streamer': 1}\n"), done.stderr
+
+
+def run_python(code: str, timeout: float | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment, timeout=timeout
+    )
 
 
 class TestSharedStore:
@@ -577,8 +621,11 @@ class TestSharedStore:
             CLIPPER_EXPORTER_LIMIT_TRIGGER_TYPES="2",
         )
         assert done.stdout == "{'a': 1}\n"
-        assert "CLIPPER_EXPORTER_LIMIT_STREAMERS: expected a whole number of at least 1, got 'none'" in done.stderr
-        assert "--stats.trigger-types: expected at most 2 names" in done.stderr
+        assert done.stderr == (
+            "CLIPPER_EXPORTER_LIMIT_STREAMERS: 'none' is not a whole number of at least 1; the default is used instead\n"
+            "CLIPPER_EXPORTER_STATS_TRIGGER_TYPES: 4 names are more than --limit.trigger-types (2);"
+            " the default is used instead\n"
+        )
 
     def test_importing_loads_no_web_server(self) -> None:
         heavy = ("uvicorn", "starlette", "prometheus_client", "asyncio", "http.client", "argparse")
