@@ -15,9 +15,8 @@ import requests
 import yaml
 
 from dashboards.frame import DATASOURCE_UID, GRAFANA, OVERVIEW
-from tests.conftest import StartPrometheus
+from tests.conftest import SharedPrometheus
 from tests.integration.alertmanager import running_alertmanager
-from tests.integration.prometheus import scrape_config
 from tooling import compose, native
 from tooling.checkout import ROOT
 from tooling.processes import Process, Server, free_port
@@ -270,9 +269,9 @@ def test_grafana_has_no_password_unless_one_is_set(
 
 @pytest.mark.integration
 def test_the_health_check_of_prometheus_works(
-    services: dict[str, Any], start_prometheus: StartPrometheus, promtool: Path
+    services: dict[str, Any], shared_prometheus: SharedPrometheus, promtool: Path
 ) -> None:
-    prometheus = start_prometheus(scrape_config("127.0.0.1:1"))
+    prometheus = shared_prometheus.prometheus
     test = services["prometheus"]["healthcheck"]["test"]
     assert healthy(test, "/bin/promtool", promtool, prometheus.url)
     assert not healthy(test, "/bin/promtool", promtool, "http://127.0.0.1:1")
