@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tooling import servers
-from tooling.agreement import CLOCK_SLACK
 from tooling.processes import Process, Server, free_port
+from tooling.prometheus import CLOCK_SLACK
 from tooling.promql import PromQL
 
 
