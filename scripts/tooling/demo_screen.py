@@ -44,14 +44,12 @@ class Screen:
         self._console.print(*(text(*line) for line in lines), sep="\n")
 
     def draw(self, columns: Columns, lines: Iterable[Line]) -> None:
-        """Draw the block anew. On a terminal its lines do not wrap, so that the newest stay in sight."""
-        below = [text(*line) for line in lines]
+        """Draw the block anew. What a low terminal has no room for is cut off below."""
+        block = Group(table(columns), "", *(text(*line) for line in lines))
         if self.in_place:
-            for line in below:
-                line.no_wrap, line.overflow = True, "ellipsis"
-            self._live.update(Group(table(columns), "", *below), refresh=True)
+            self._live.update(block, refresh=True)
         else:
-            self._console.print(table(columns), "", *below, "", sep="\n")
+            self._console.print(block, "")
 
 
 def text(content: str, style: str = "") -> Text:
@@ -82,13 +80,13 @@ def _cell(heading: str, value: float | None) -> str:
 
 
 def alerts(firing: Iterable[Mapping[str, str]], messages: Sequence[Message]) -> Iterator[Line]:
-    """Return lines on alerts: the labels of those ``firing``, and the newest ``messages``, the newest last."""
+    """Return lines on alerts: the labels of those ``firing``, then the newest of ``messages``, the newest first."""
     named = sorted(f"{labels['alertname']} {labels['streamer']} ({labels['severity']})" for labels in firing)
     if named:
         yield f"firing: {', '.join(named)}", "bold yellow"
     else:
         yield "alerts: none fires; a streamer is judged after two minutes of Prometheus's own", ""
-    for message in messages[-_MESSAGES:]:
+    for message in reversed(messages[-_MESSAGES:]):
         arrived = f"{datetime.fromtimestamp(message.at).astimezone():%H:%M:%S} delivered"
         alert = message.payload["alerts"][0]["annotations"]
         if message.status == "resolved":

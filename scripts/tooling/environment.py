@@ -28,14 +28,13 @@ def enter(extra: str = "") -> None:
     if os.name == "nt":
         raise ToolingError("the scripts run on Linux and macOS; README.md says what to type on Windows")
     version = _version() or _make()
-    # One stamp for each extra: what an extra needs stays installed when another is renewed.
-    stamp = VENV / f"installed-{extra or 'base'}"
     wanted = hashlib.sha256(b"\0".join([(ROOT / "pyproject.toml").read_bytes(), bytes(ROOT), version])).hexdigest()
-    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+    # One stamp for each extra, as what one needs stays installed when another is renewed; any will do for none.
+    if wanted not in (stamp.read_text(encoding="utf-8") for stamp in VENV.glob(f"installed-{extra or '*'}")):
         what = f"{ROOT}[{extra}]" if extra else str(ROOT)
         say(f"installing clipper-exporter{what.removeprefix(str(ROOT))} and what it needs; this takes a minute")
         run([_PYTHON, "-m", "pip", "install", "--editable", what])
-        stamp.write_text(wanted, encoding="utf-8")
+        (VENV / f"installed-{extra or 'base'}").write_text(wanted, encoding="utf-8")
     if Path(sys.prefix).resolve() != VENV.resolve():
         os.execv(_PYTHON, [_PYTHON, *sys.argv])  # noqa: S606 (a shell would only be in the way)
 

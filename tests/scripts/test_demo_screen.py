@@ -55,7 +55,7 @@ def test_names_take_the_same_cells_whatever_they_hold(capsys: pytest.CaptureFixt
 
 def test_what_strangers_write_does_not_reach_the_terminal_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     labels = {"alertname": "ClipperViewerSpike", "streamer": HOSTILE, "severity": "info"}
-    told = tuple(alerts([labels], [message("firing", HOSTILE), message("resolved", HOSTILE)]))
+    told = tuple(alerts([labels], [message("resolved", HOSTILE), message("firing", HOSTILE)]))
     screen = drawn(capsys, {HOSTILE[:12]: 1.0}, lines=told)
     assert screen[1].startswith(ESCAPED[:18])
     assert screen[3] == f"firing: ClipperViewerSpike {ESCAPED} (info)"
@@ -65,12 +65,12 @@ def test_what_strangers_write_does_not_reach_the_terminal_as_it_is(capsys: pytes
 
 
 def test_a_message_says_how_long_it_took() -> None:
-    [nothing, (first, _), (last, _)] = alerts([], [message("firing"), message("resolved")])
+    [nothing, (newest, _), (oldest, _)] = alerts([], [message("firing"), message("resolved")])
     assert nothing[0].startswith("alerts: none fires")
-    assert first[8:] == " delivered 6 s after it fired: xQc: twice the viewers. From 10 to 20 viewers."
-    assert last[8:] == " delivered: over: xQc: twice the viewers"
+    assert oldest[8:] == " delivered 6 s after it fired: xQc: twice the viewers. From 10 to 20 viewers."
+    assert newest[8:] == " delivered: over: xQc: twice the viewers"
 
 
 def test_the_newest_messages_are_shown() -> None:
     lines = list(alerts([], [message("resolved", f"message {number}") for number in range(6)]))
-    assert [text[-9:] for text, _ in lines[1:]] == ["message 2", "message 3", "message 4", "message 5"]
+    assert [text[-9:] for text, _ in lines[1:]] == ["message 5", "message 4", "message 3", "message 2"]

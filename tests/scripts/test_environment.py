@@ -27,9 +27,9 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]
 
 
 def test_each_extra_is_installed_once(commands: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    for extra in ("demo", "demo", "", "demo", "dev"):
+    for extra in ("", "demo", "demo", "", "dev", "demo"):
         environment.enter(extra)
-    assert [command[-1].removeprefix(str(ROOT)) for command in commands] == ["[demo]", "", "[dev]"]
+    assert [command[-1].removeprefix(str(ROOT)) for command in commands] == ["", "[demo]", "[dev]"]
     monkeypatch.setattr(environment, "_version", lambda: b"3.12.1")
     environment.enter("demo")
     assert len(commands) == 4, "another Python has nothing installed"
