@@ -26,7 +26,7 @@ class Screen:
 
     def __init__(self) -> None:
         tty = sys.stdout.isatty()
-        self._console = Console(force_terminal=tty, markup=False, emoji=False, highlight=False, soft_wrap=not tty)
+        self._console = Console(force_terminal=tty, soft_wrap=not tty)
         self.in_place: Final = tty and not self._console.is_dumb_terminal
         self._live = Live(console=self._console, auto_refresh=False)
 

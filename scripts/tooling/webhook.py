@@ -44,7 +44,7 @@ class Webhook:
         """Return the messages whose group has these labels, with this status if one is given."""
         with self.changed:
             found = [each for each in self.received if group.items() <= each.payload.get("groupLabels", {}).items()]
-        return [message for message in found if status in (None, message.status)]
+        return [message for message in found if status is None or message.status == status]
 
     def wait_for(self, deadline: float, **group: str) -> Message:
         """Return the first message whose group has these labels; raise ``TimeoutError`` after ``deadline`` seconds."""
