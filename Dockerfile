@@ -17,6 +17,8 @@ COPY docker/requirements.txt requirements.txt
 RUN python -m pip install --require-hashes -r requirements.txt
 COPY --from=build /src/wheels wheels
 RUN python -m pip install --no-deps --no-index wheels/*.whl
+# A volume that is mounted here starts with this folder's owner, so that the exporter may write to it.
+RUN install -d -o 10001 -g 10001 /var/lib/clipper-exporter
 USER 10001:10001
 # All addresses of the container, which publishes none by itself.
 # So that memory that is free goes back to the system; see benchmarks/soak.py.

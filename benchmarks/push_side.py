@@ -13,9 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.live.hub import Hub
-from exporter.settings.parsers import Address
+from exporter.settings.options import ServeOptions
 from exporter.web.app import create_app
-from exporter.web.receiver import PushPolicy, Receiver
 from exporter.web.server import Server, listen
 
 PERIOD: Final = 10.0  # seconds between two updates of one streamer
@@ -28,9 +27,9 @@ def serve(streamers: int, interval: float) -> None:
     names = [f"streamer-{number}" for number in range(streamers)]
     for name in names:
         store.update_viewers(name, 0)
-    hub, address = Hub(store, interval), Address("127.0.0.1", 0)
-    app = create_app(store, CollectorRegistry(), hub, Receiver(store, PushPolicy()))
-    with Server(app, listen(address), address, hub) as server:
+    hub, options = Hub(store, interval), ServeOptions(port=0)
+    app = create_app(options, store, CollectorRegistry(), hub)
+    with Server(app, listen(options.listen), options, hub) as server:
         print(server.port, flush=True)
         for line in sys.stdin:
             work, seconds = line.split()

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from typing import Final
 
-from exporter.web.limits import BODY_BYTES
+from exporter.settings.options import ServeOptions
 
 _ANSWER_SECONDS: Final = 15.0  # beyond the time that a body may take
 _CUT_SECONDS: Final = 0.5
@@ -67,7 +67,7 @@ REQUESTS: Final[dict[str, bytes]] = {
     "body with a surrogate": _post(b'{"viewer_counts": {"\\ud800": 1}}'),
     "body of the wrong shape": _post(b'{"viewer_counts": [1], "triggers": {}, "unknown": 0}'),
     "body with many mistakes": _post(b'{"clips": [' + b",".join(5_000 * [b"0"]) + b"]}"),
-    "body that is too large": _post((BODY_BYTES + 1) * b" "),
+    "body that is too large": _post((ServeOptions().body_bytes + 1) * b" "),
     "body of another type": _post(b"<a/>", media_type="text/xml"),
     "body that is compressed": _post(b"\x1f\x8b\x08", "Content-Encoding: gzip"),
     "pushed from another site": _post(b"{}").replace(b"Host: localhost", b"Host: elsewhere.example"),

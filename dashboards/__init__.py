@@ -3,7 +3,7 @@
 import warnings
 
 with warnings.catch_warnings():
-    # Where it declares this format of dashboards, the SDK announces the next one, which Grafana refuses in files.
+    # The SDK announces the next format of dashboards here, which Grafana refuses in provisioned files.
     warnings.simplefilter("ignore", DeprecationWarning)
     import grafana_foundation_sdk.builders.dashboard
     import grafana_foundation_sdk.models.dashboardv2beta1  # noqa: F401

@@ -1,4 +1,4 @@
-"""``python -m dashboards generate`` writes the dashboards as JSON; ``check`` says which files are not up to date."""
+"""``python -m dashboards generate`` writes the dashboards as JSON; ``check`` lists the files that are outdated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DASHBOARDS: Final = {
 
 
 def encoded() -> dict[str, str]:
-    """Return the text of every file by its name; the same text every time."""
+    """Return the text of every file by its name; deterministic."""
     documents = {uid: make() for uid, make in DASHBOARDS.items()}
     return {f"{uid}.json": _text(document) for uid, document in documents.items()} | {
         "PANELS.md": panel_list(documents.values())
@@ -28,7 +28,7 @@ def encoded() -> dict[str, str]:
 
 
 def panel_list(documents: Iterable[Mapping[str, Any]]) -> str:
-    """Return every panel with what it is for, as tables in Markdown."""
+    """Return every panel and its purpose, as tables in Markdown."""
     lines = ["# Panels", "", "Written by `python -m dashboards generate`.", ""]
     for document in documents:
         lines += [
@@ -36,7 +36,7 @@ def panel_list(documents: Iterable[Mapping[str, Any]]) -> str:
             "",
             document["description"],
             "",
-            "| panel | kind | what for |",
+            "| panel | kind | purpose |",
             "|---|---|---|",
         ]
         lines += [f"| {panel['title']} | {panel['type']} | {panel['description']} |" for panel in document["panels"]]
@@ -45,7 +45,7 @@ def panel_list(documents: Iterable[Mapping[str, Any]]) -> str:
 
 
 def generate(folder: Path) -> list[str]:
-    """Write the files into ``folder`` and remove those that are no dashboard any more; return what changed."""
+    """Write the files into ``folder``, remove JSON that is no longer a dashboard, and return what changed."""
     folder.mkdir(parents=True, exist_ok=True)
     changed = differences(folder)
     for name, text in encoded().items():
@@ -56,7 +56,7 @@ def generate(folder: Path) -> list[str]:
 
 
 def differences(folder: Path) -> list[str]:
-    """Return a line for every file in ``folder`` that is not what the code makes."""
+    """Return a line for every file in ``folder`` that differs from what the code generates."""
     found = []
     for name, text in encoded().items():
         file = folder / name

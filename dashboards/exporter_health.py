@@ -1,4 +1,4 @@
-"""Whether the pipeline itself is well: for whoever misses a number on the other dashboards."""
+"""The dashboard of the exporters themselves, for when a number on the other dashboards is missing."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def thirds(*panels: timeseries.Panel | statetimeline.Panel) -> Row:
 def streamers_used() -> stat.Panel:
     panel = number(
         "Streamers held",
-        "Streamers held, as a share of how many the fullest exporter may hold. At 100 % new streamers are refused.",
+        "Share of its streamer limit that the fullest exporter uses. At 100 %, new streamers are refused.",
         f"max({select(metrics.STREAMERS)} / ({select(metrics.STREAMERS_LIMIT)} > 0))",
         unit="percentunit",
     )
@@ -82,7 +82,7 @@ def streamers_used() -> stat.Panel:
 def updates_accepted() -> stat.Panel:
     panel = number(
         "Updates accepted",
-        "Updates per second that clippers make, now. 0 means that no clipper writes.",
+        "Updates per second from clippers, now. 0 means that no clipper is writing.",
         f"sum(rate({select(metrics.UPDATES)}[$__rate_interval]))",
         unit="suffix: /s",
     )
@@ -92,7 +92,7 @@ def updates_accepted() -> stat.Panel:
 def updates_refused() -> stat.Panel:
     panel = total(
         "Updates refused",
-        "Updates refused in the time range. The graph below says why, the exporter's log says which.",
+        "Updates refused in the time range. The graph below shows the reasons, the exporter's log the details.",
         or_zero(queries.counted_in_range(metrics.UPDATES_REJECTED)),
     )
     return panel.color_scheme(by_threshold()).thresholds(steps(BLUE, (1, ORANGE)))
@@ -101,7 +101,7 @@ def updates_refused() -> stat.Panel:
 def restarts() -> stat.Panel:
     panel = total(
         "Restarts",
-        "How often exporters started again in the time range. Without storage, counters start from 0 then.",
+        "Restarts of exporters in the time range. Without storage, a restart sets counters to 0.",
         f"sum(changes(process_start_time_seconds{{{SELECTOR}}}[$__range]))",
         no_value="not reported",
     )
@@ -111,7 +111,7 @@ def restarts() -> stat.Panel:
 def version() -> stat.Panel:
     panel = number(
         "Version",
-        "What runs, and on how many exporters. Two versions at once are an update that is not finished.",
+        "Versions that are running. Two versions mean that an update is not finished.",
         f"count by (version) ({select(metrics.BUILD_INFO)})",
         unit="none",
         legend=legend("version"),
@@ -125,8 +125,8 @@ def version() -> stat.Panel:
 
 def up() -> statetimeline.Panel:
     return states(
-        "Scraped",
-        "Whether Prometheus could scrape each exporter. A gap on every other panel begins here.",
+        "Scrape state",
+        "Whether Prometheus could scrape each exporter. While it could not, all other panels have a gap.",
         queries.UP,
         BY_INSTANCE,
         states=UP_STATES,
@@ -136,11 +136,11 @@ def up() -> statetimeline.Panel:
 
 def staleness() -> timeseries.Panel:
     panel = graph(
-        f"Time since last update ({queries.TOP} oldest streamers)",
-        "Time since a streamer that is still held was last updated. A line that climbs is a clipper that has stopped; "
-        "at the limit for idle streamers it is dropped and the line ends.",
+        f"Time since last update ({queries.TOP} longest)",
+        "Time since each streamer was last updated. A line that climbs means that its clipper has stopped. The line "
+        "ends when the exporter drops the streamer (--stats.stale-after).",
         unit="s",
-        no_value="No streamer is held.",
+        no_value="The exporters hold no streamer.",
     )
     panel = panel.with_target(query(queries.STALEST, legend(metrics.STREAMER)))
     return with_limit(panel, queries.UPDATE_AGE_THRESHOLD, "alert").decimals(0)
@@ -149,7 +149,7 @@ def staleness() -> timeseries.Panel:
 def accepted() -> timeseries.Panel:
     panel = graph(
         "Updates accepted",
-        "Updates per second, by the way they came: from threads of the exporter's own process, or over HTTP.",
+        "Updates per second, by origin: the exporter's own process, or HTTP.",
         unit="suffix: /s",
         no_value=NO_EXPORTER,
     )
@@ -160,7 +160,7 @@ def accepted() -> timeseries.Panel:
 def rejected() -> timeseries.Panel:
     return bars(
         "Updates refused by reason",
-        "What was refused changed nothing. The exporter's log has the message with the field and the value.",
+        "Refused updates change nothing. The exporter's log says what was wrong with them.",
         counted_per_step(metrics.UPDATES_REJECTED, metrics.REASON),
         legend(metrics.REASON),
         no_value=NO_EXPORTER,
@@ -170,18 +170,18 @@ def rejected() -> timeseries.Panel:
 def scrape_duration() -> timeseries.Panel:
     panel = graph(
         "Scrape duration",
-        "How long a scrape takes, as Prometheus sees it and as the exporter does. The difference is the network.",
+        "Duration of a scrape, measured by Prometheus and by the exporter. The difference is the network.",
         unit="s",
         no_value=NO_EXPORTER,
     )
-    panel = panel.with_target(query(f"scrape_duration_seconds{{{SELECTOR}}}", f"{BY_INSTANCE} in all"))
+    panel = panel.with_target(query(f"scrape_duration_seconds{{{SELECTOR}}}", f"{BY_INSTANCE} Prometheus"))
     return panel.with_target(query(select(metrics.SCRAPE_DURATION), f"{BY_INSTANCE} exporter"))
 
 
 def scrape_size() -> timeseries.Panel:
     panel = graph(
         "Scrape size",
-        "Size of a scrape before compression. It grows with streamers and trigger types.",
+        "Size of a scrape before compression. It grows with the number of streamers and trigger types.",
         unit="bytes",
         no_value=NO_EXPORTER,
     )
@@ -191,7 +191,7 @@ def scrape_size() -> timeseries.Panel:
 def samples() -> timeseries.Panel:
     panel = graph(
         "Samples",
-        "Samples in a scrape: what Prometheus stores every few seconds.",
+        "Samples in a scrape, which Prometheus stores each time.",
         unit="locale",
         no_value=NO_EXPORTER,
     )
@@ -201,7 +201,7 @@ def samples() -> timeseries.Panel:
 def streamers_held() -> timeseries.Panel:
     panel = graph(
         "Streamers held",
-        "Streamers that each exporter holds, and how many it may. The limit is on the right-hand axis.",
+        "Streamers in each exporter, and the limit, which is on the right-hand axis.",
         unit="locale",
         no_value=NO_EXPORTER,
     )
@@ -213,7 +213,7 @@ def streamers_held() -> timeseries.Panel:
 def streamers_expired() -> timeseries.Panel:
     return bars(
         "Streamers expired",
-        "Streamers dropped because nothing updated them. A clipper that clears streamers when streams end causes none.",
+        "Streamers dropped because nothing updated them. None, if the clipper clears streamers when their streams end.",
         counted_per_step(metrics.STREAMERS_EXPIRED, "instance"),
         BY_INSTANCE,
         no_value=NO_EXPORTER,
@@ -223,8 +223,8 @@ def streamers_expired() -> timeseries.Panel:
 def collector_failures() -> timeseries.Panel:
     return bars(
         "Collector failures",
-        "Scrapes that lack a collector's families because it failed. The exporter's log has the error.",
+        "Scrapes without the metrics of a collector that failed. The exporter's log has the error.",
         counted_per_step(metrics.COLLECTOR_FAILURES, metrics.COLLECTOR),
         legend(metrics.COLLECTOR),
-        no_value="No collector is known to have failed.",
+        no_value="No collector has failed.",
     )

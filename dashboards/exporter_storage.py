@@ -1,4 +1,4 @@
-"""Panels about what an exporter keeps on disk."""
+"""Panels about the exporter's storage."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dashboards.panels import BLUE, BY_INSTANCE, ORANGE, bars, graph, legend, qu
 from dashboards.queries import STORAGE_LAG_THRESHOLD, counted_per_step, select
 from exporter import metrics
 
-_NO_STORAGE: Final = "No exporter keeps its counters on disk (--storage.path)."
+_NO_STORAGE: Final = "No exporter stores its counters on disk (--storage.path)."
 
 
 def up() -> statetimeline.Panel:
     return states(
         "Storage",
-        "Whether what is counted can be kept on disk. If not, a restart loses it, and pushes are not confirmed.",
+        "Whether counters can be written to disk. If not, a restart loses them, and pushes are answered with 503.",
         select(metrics.STORAGE_UP),
         BY_INSTANCE,
-        states={"0": ("failing", ORANGE), "1": ("kept", BLUE)},
+        states={"0": ("failing", ORANGE), "1": ("working", BLUE)},
         no_value=_NO_STORAGE,
     ).per_page(4)
 
@@ -27,7 +27,7 @@ def up() -> statetimeline.Panel:
 def lag() -> timeseries.Panel:
     panel = graph(
         "Storage lag",
-        "Age of the oldest change that is not on disk yet: what a crash at that moment would lose.",
+        "Age of the oldest change that is not on disk yet. A crash would lose the changes since then.",
         unit="s",
         no_value=_NO_STORAGE,
     )
@@ -38,7 +38,7 @@ def lag() -> timeseries.Panel:
 def errors() -> timeseries.Panel:
     return bars(
         "Storage errors",
-        "Attempts to open the storage or to commit that failed, by reason. The exporter's log says what to do.",
+        "Failures to open the storage or to commit, by reason. The exporter's log says what to do.",
         counted_per_step(metrics.STORAGE_ERRORS, metrics.REASON),
         legend(metrics.REASON),
         no_value=_NO_STORAGE,
@@ -48,7 +48,7 @@ def errors() -> timeseries.Panel:
 def commits() -> timeseries.Panel:
     panel = graph(
         "Storage commits",
-        "Commits to disk per second. One commit takes everything that has changed since the one before.",
+        "Commits to disk per second. A commit writes everything that has changed since the previous one.",
         unit="suffix: /s",
         no_value=_NO_STORAGE,
     )
@@ -59,7 +59,7 @@ def commits() -> timeseries.Panel:
 def size() -> timeseries.Panel:
     panel = graph(
         "Storage size",
-        "Size of the storage's files. It grows with streamers and with the ids of events, and both are bounded.",
+        "Size of the storage files. It grows with the number of streamers and of event ids, up to a limit.",
         unit="bytes",
         no_value=_NO_STORAGE,
     )

@@ -1,4 +1,4 @@
-"""Panels about an exporter's clients: who listens live, who is connected, and who is turned away."""
+"""Panels about the exporter's clients: live subscribers, connections, refusals, web configuration."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ _NO_TLS: Final = "No exporter has a web configuration file with TLS."
 def subscribers() -> timeseries.Panel:
     return _within_limit(
         "Live subscribers",
-        "Clients that live updates are pushed to, by transport: pages over SSE, and clients of Socket.IO. At the limit "
-        "further ones are refused.",
+        "Clients that get live updates, by transport: SSE (the page) or Socket.IO. At the limit, new ones are refused.",
         f"sum by ({metrics.TRANSPORT}) ({select(metrics.LIVE_SUBSCRIBERS)})",
         _TRANSPORT,
         metrics.LIVE_SUBSCRIBERS_LIMIT,
@@ -28,8 +27,8 @@ def subscribers() -> timeseries.Panel:
 
 def dropped() -> timeseries.Panel:
     return bars(
-        "Live pushes left out",
-        "Pushes that a subscriber was too slow for. Nothing is lost: it gets the newest state with a later one.",
+        "Live pushes skipped",
+        "Pushes skipped because a subscriber was too slow. It gets the newest state with a later push.",
         counted_per_step(metrics.LIVE_DROPPED, metrics.TRANSPORT),
         _TRANSPORT,
         no_value=NO_EXPORTER,
@@ -39,7 +38,8 @@ def dropped() -> timeseries.Panel:
 def connections() -> timeseries.Panel:
     return _within_limit(
         "Connections",
-        "Connections that are open. At the limit the one idle for longest is closed, or the new one refused.",
+        "Open connections. At the limit, the one that is idle for longest is closed; if none is idle, new ones are "
+        "refused.",
         select(metrics.CONNECTIONS),
         BY_INSTANCE,
         metrics.CONNECTIONS_LIMIT,
@@ -49,8 +49,8 @@ def connections() -> timeseries.Panel:
 def refused() -> timeseries.Panel:
     return bars(
         "Connections and requests refused",
-        "Refused before they reached a route, by reason: limits, wrong passwords, and what is not HTTP. The exporter's "
-        "log says from where.",
+        "Refused before they reached a route, by reason: limits, wrong passwords, not HTTP. The exporter's log has the "
+        "addresses.",
         counted_per_step(metrics.HTTP_REFUSED, metrics.REASON),
         legend(metrics.REASON),
         no_value=NO_EXPORTER,
@@ -60,20 +60,20 @@ def refused() -> timeseries.Panel:
 def configuration() -> statetimeline.Panel:
     return states(
         "Web configuration",
-        "Whether the web configuration file and its certificates can be used as they are now. If not, what was in "
-        "force before still is, and the exporter's log says why.",
+        "Whether the web configuration file and its certificates are valid. If not, the previous ones stay in force, "
+        "and the exporter's log says why.",
         select(metrics.WEB_CONFIG_SUCCEEDED),
         BY_INSTANCE,
-        states={"0": ("not usable", ORANGE), "1": ("in force", BLUE)},
+        states={"0": ("invalid", ORANGE), "1": ("valid", BLUE)},
         no_value="No exporter has a web configuration file.",
     ).per_page(4)
 
 
 def certificate() -> timeseries.Panel:
     panel = graph(
-        "Certificate's time left",
-        "Time until each exporter's certificate ends, after which Prometheus cannot scrape it. A new one is picked up "
-        "from its file.",
+        "Certificate time left",
+        "Time until each exporter's certificate expires. After that, Prometheus cannot scrape it. Replace the file; no "
+        "restart is needed.",
         unit="s",
         no_value=_NO_TLS,
     )

@@ -1,4 +1,4 @@
-"""What the dashboards have in common, said once: variables, annotations, links, and how panels are laid out in rows."""
+"""Shared by all dashboards: variables, annotations, links, and the layout of panels in rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STREAMER_UID: Final = "clipper-streamer"
 HEALTH: Final = "clipper-exporter-health"
 TITLES: Final = {OVERVIEW: "Clipper: Overview", STREAMER_UID: "Clipper: Streamer", HEALTH: "Clipper: Exporter health"}
 
-# What one dashboard hands to another. The streamer is not among it where one shows many and the other one.
+# Variables that a link passes on. Not the streamer: the overview has many, the streamer's dashboard one.
 _SHARED: Final = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${type:queryparam}"
 
 
@@ -102,11 +102,11 @@ def _placed(rows: Sequence[Row]) -> Iterator[tuple[dashboard.Panel, Place]]:
 
 
 def _finished(document: dict[str, Any]) -> dict[str, Any]:
-    """Put right what the SDK cannot say."""
-    # It always hides links and annotations in a menu.
+    """Correct what the SDK cannot express."""
+    # The SDK always hides links and annotations in a menu.
     for hidden in (*document["links"], *document["annotations"].get("list", [])):
         del hidden["placement"]
-    # It does not know that markers can be drawn together when there are more than the width can tell apart.
+    # The SDK does not know the option that draws markers together if there are too many for the width.
     for panel in document["panels"]:
         if panel["type"] == "timeseries":
             panel["options"]["annotations"] = {"clustering": 1, "multiLane": False}
@@ -114,7 +114,7 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def datasource() -> builders.DatasourceVariable:
-    """The Prometheus to ask: ours, unless another is chosen."""
+    """The Prometheus data source: ours, unless another is selected."""
     return (
         builders.DatasourceVariable("datasource")
         .type("prometheus")
@@ -124,12 +124,12 @@ def datasource() -> builders.DatasourceVariable:
 
 
 def job() -> builders.QueryVariable:
-    """The scrape jobs of exporters. All are those that there are, not every job: ``up`` is everybody's."""
+    """The scrape jobs of exporters. "All" means these jobs, not every job, because ``up`` exists for every job."""
     return _choice("job", "Job", f"label_values({BUILD_INFO.name}, job)").multi(True).include_all(True).current(_all())
 
 
 def instance() -> builders.QueryVariable:
-    """The exporters of the chosen jobs, those that are down included."""
+    """The exporters of the selected jobs, including those that are down."""
     query = f'label_values({BUILD_INFO.name}{{job=~"$job"}}, instance)'
     return _many(_choice("instance", "Instance", query))
 
@@ -174,7 +174,7 @@ def _all() -> dashboard.VariableOption:
 
 
 def marks(who: str, panel_ids: Sequence[int]) -> list[Builder[dashboard.AnnotationQuery]]:
-    """Every trigger at its own time; and, when switched on, the steps at which recordings start and stop."""
+    """Every trigger at its own time; and, if switched on, the steps at which recordings start and stop."""
     triggers = _annotation(TRIGGERS_NAME, queries.trigger_times(who), panels.PURPLE, panel_ids)
     triggers = triggers.use_value_for_time(True).title_format(panels.legend(TYPE)).text_format(panels.legend(STREAMER))
     triggers = triggers.tag_keys(f"{STREAMER},{TYPE}")
@@ -209,7 +209,7 @@ def _annotation(name: str, expr: str, colour: str, panel_ids: Sequence[int]) -> 
 
 
 def _link(source: str, target: str) -> builders.DashboardLink:
-    """A link that keeps the time range and whatever the other dashboard can choose as well."""
+    """A link that keeps the time range and the variables that the other dashboard has as well."""
     one_and_many = {source, target} == {OVERVIEW, STREAMER_UID}
     return (
         builders.DashboardLink(TITLES[target].removeprefix("Clipper: "))

@@ -1,4 +1,4 @@
-"""The overview: every streamer at a glance, for the person at the screen."""
+"""The overview: all streamers at a glance."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from dashboards.panels import (
 from exporter.metrics import CHAT_VELOCITY, STREAMER, TRIGGERS, TYPE, VIEWERS
 
 _NO_STREAMER: Final = "No streamer is live. Streamers appear when a clipper reports them."
-_NO_RATIO: Final = "No ratio yet. It takes two minutes of viewers, and Prometheus with alerts/rules.yml."
+_NO_RATIO: Final = "No ratio yet. It needs two minutes of viewers, and alerts/rules.yml loaded in Prometheus."
 
 
 def dashboard() -> dict[str, Any]:
@@ -67,7 +67,7 @@ def dashboard() -> dict[str, Any]:
 def streamers_live() -> stat.Panel:
     return number(
         "Streamers live",
-        "Streamers that a clipper is watching now. Fewer than you expect? Look at the exporter's health.",
+        "Streamers that clippers are watching now. If some are missing, look at Exporter health.",
         queries.STREAMERS_LIVE,
         unit="locale",
     )
@@ -75,14 +75,12 @@ def streamers_live() -> stat.Panel:
 
 def viewers_in_total() -> stat.Panel:
     return number(
-        "Viewers", "Viewers of all chosen streamers together, now.", queries.TOTAL_VIEWERS, unit="locale"
+        "Viewers", "Viewers of all selected streamers together, now.", queries.TOTAL_VIEWERS, unit="locale"
     ).decimals(0)
 
 
 def biggest_rise() -> stat.Panel:
-    description = (
-        "The streamer furthest above their own recent mean now, among channels of a size that alerts speak of."
-    )
+    description = "The streamer furthest above their recent mean now, ignoring channels too small for alerts."
     panel = number(
         "Biggest rise",
         description,
@@ -96,11 +94,11 @@ def biggest_rise() -> stat.Panel:
 
 
 def recording_now() -> stat.Panel:
-    return number("Recording now", "Streamers that are being recorded, now.", queries.RECORDING_NOW, unit="locale")
+    return number("Recording now", "Streamers that are being recorded now.", queries.RECORDING_NOW, unit="locale")
 
 
 def triggers_in_range() -> stat.Panel:
-    return total("Triggers", "Triggers of the chosen types in the time range.", queries.TRIGGERS_IN_RANGE)
+    return total("Triggers", "Triggers of the selected types in the time range.", queries.TRIGGERS_IN_RANGE)
 
 
 def clips_in_range() -> stat.Panel:
@@ -109,7 +107,7 @@ def clips_in_range() -> stat.Panel:
 
 def alerts_count() -> stat.Panel:
     panel = number(
-        "Alerts firing", "Alerts that fire now; the list below says which.", queries.FIRING_COUNT, unit="locale"
+        "Alerts firing", "Alerts that fire now. The table below lists them.", queries.FIRING_COUNT, unit="locale"
     )
     return panel.color_scheme(by_threshold()).thresholds(steps(BLUE, (1, ORANGE)))
 
@@ -117,7 +115,7 @@ def alerts_count() -> stat.Panel:
 def exporters_up() -> stat.Panel:
     panel = number(
         "Exporters up",
-        "Share of the chosen exporters that Prometheus can scrape. Below 100 %, numbers are missing.",
+        "Share of the selected exporters that Prometheus can scrape. Below 100 %, numbers are missing.",
         f"avg({queries.UP})",
         unit="percentunit",
         no_value="none",
@@ -131,8 +129,8 @@ def exporters_up() -> stat.Panel:
 def viewers() -> timeseries.Panel:
     panel = graph_of_many(
         f"Viewers by streamer ({queries.TOP} largest)",
-        "Viewers now, on a scale where equal distances are equal factors: a doubling looks the same for every channel. "
-        "Marks are triggers; hover over one to see which. Click a line to see its stream.",
+        "Viewers, on a logarithmic scale. Marks are triggers: hover over one for its type and streamer. Click a line "
+        "to open its streamer.",
         unit="locale",
         no_value=_NO_STREAMER,
     ).decimals(0)
@@ -144,7 +142,7 @@ def viewers() -> timeseries.Panel:
 def chat_velocity() -> timeseries.Panel:
     panel = graph_of_many(
         f"Chat velocity by streamer ({queries.TOP} fastest)",
-        "Chat messages per minute. A burst that stands alone is often worth a clip. Click a line to see the stream.",
+        "Chat messages per minute. A sudden burst is often worth a clip. Click a line to open its streamer.",
         unit="suffix: /min",
         no_value=_NO_STREAMER,
     ).decimals(0)
@@ -154,9 +152,8 @@ def chat_velocity() -> timeseries.Panel:
 
 def spike_ratio() -> timeseries.Panel:
     panel = graph_of_many(
-        f"Viewers over their recent mean ({queries.TOP} highest)",
-        "1 is a streamer's own level of the last minutes. A line above a dashed threshold is a spike that alerts speak "
-        "of, unless the channel is so small that it is noise.",
+        f"Viewers relative to recent mean ({queries.TOP} highest)",
+        "1 is the streamer's recent mean. Above a dashed line an alert can fire, unless the channel is too small.",
         unit="suffix:×",
         no_value=_NO_RATIO,
     ).decimals(2)
@@ -168,21 +165,21 @@ def spike_ratio() -> timeseries.Panel:
 
 def recordings() -> statetimeline.Panel:
     return states(
-        f"Recording ({queries.TOP} recorded most)",
-        "When each streamer was being recorded. Triggers without a recording near them are moments lost.",
+        f"Recording ({queries.TOP} recorded longest)",
+        "When each streamer was being recorded. A trigger outside of a recording is a lost moment.",
         queries.RECORDED_MOST,
         legend(STREAMER),
         states=RECORDING_STATES,
-        no_value="No recording is reported. This fills when a clipper says whether it records.",
+        no_value="No clipper reports whether it records.",
     ).per_page(12)
 
 
 def triggers_by_type() -> timeseries.Panel:
     panel = bars(
         "Triggers by type",
-        "Triggers per step of the graph. A type that never fires, or always does, needs its threshold looked at.",
+        "Triggers in each interval of the graph. If a type never or always fires, check its threshold.",
         queries.counted_per_step(TRIGGERS, TYPE),
         legend(TYPE),
-        no_value="No trigger type is known. Counters start when a streamer is first seen.",
+        no_value="No triggers. Their counters start when a streamer is first seen.",
     )
     return type_colours(panel)

@@ -1,4 +1,4 @@
-"""What panels have in common, said once: data source, colours, legends, queries, and the kinds of panels used here."""
+"""Shared by all panels: data source, colours, legends, queries, and the kinds of panels used here."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="$datasource")
 
-# Okabe and Ito's colours, which people with any colour vision tell apart, brightened for dark backgrounds.
-# Blue is well, orange wants attention; red and green are not used for meaning.
+# Okabe and Ito's colours, which people with any colour vision can tell apart, brightened for dark backgrounds.
+# Blue is good, orange needs attention; red and green have no meaning.
 BLUE: Final = "#56B4E9"
 ORANGE: Final = "#E69F00"
 PURPLE: Final = "#CC79A7"
@@ -28,18 +28,18 @@ RECORDING_STATES: Final = {"0": ("not recording", QUIET), "1": ("recording", BLU
 UP_STATES: Final = {"0": ("down", ORANGE), "1": ("up", BLUE)}
 
 
-# What the panels of an exporter's health say: which exporter, and that there is none.
+# For the panels of Exporter health: the legend, and the text without data.
 BY_INSTANCE: Final = "{{instance}}"
 NO_EXPORTER: Final = "No exporter was scraped in the time range."
 
 
 def legend(label: str) -> str:
-    """What names a series after the value of its ``label``."""
+    """The legend format that names a series after the value of its ``label``."""
     return f"{{{{{label}}}}}"
 
 
 def query(expr: str, legend: str = "", *, instant: bool = False, as_table: bool = False) -> prometheus.Dataquery:
-    """A query for a panel; its refId follows from its place in the panel."""
+    """A query for a panel; :mod:`dashboards.frame` sets its refId."""
     target = prometheus.Dataquery().expr(expr).legend_format(legend).datasource(DATASOURCE)
     target = target.instant() if instant else target.range()
     return target.format(PromQueryFormat.TABLE if as_table else PromQueryFormat.TIME_SERIES)
@@ -55,7 +55,7 @@ def number(
     legend: str = "",
     course: bool = True,
 ) -> stat.Panel:
-    """One number, large, with its recent ``course`` behind it; without that it is asked once, as it is at the end."""
+    """One large number, with its ``course`` over the time range behind it; without ``course``, an instant query."""
     return (
         stat.Panel()
         .title(title)
@@ -104,12 +104,12 @@ def graph_of_many(title: str, description: str, *, unit: str, no_value: str) -> 
 
 
 def with_limit(panel: timeseries.Panel, expr: str, legend: str, **looks: object) -> timeseries.Panel:
-    """The panel, whose lines are one query so far, with a dashed line for what is a limit and not a measurement."""
+    """Add a limit, as a dashed line, to a panel that has one query so far."""
     return panel.with_target(query(expr, legend)).override_by_query("B", [*limit_line(), *properties(**looks)])
 
 
 def limit_line() -> list[dashboard.DynamicConfigValue]:
-    """The looks of a line that is a limit."""
+    """The style of a line that is a limit."""
     return properties(
         color=in_colour(ORANGE),
         custom__lineStyle={"fill": "dash", "dash": [8, 6]},
@@ -123,14 +123,14 @@ def bars(title: str, description: str, expr: str, legend: str, *, no_value: str,
     panel = graph(title, description, unit="locale", no_value=no_value).decimals(0)
     target = query(expr, legend).interval(step)
     panel = panel.with_target(target).draw_style(common.GraphDrawStyle.BARS).fill_opacity(80).line_width(0)
-    # A bar stands at the end of its step, which is when its events have been counted.
+    # A bar is drawn at the end of its step, when its events have been counted.
     panel = panel.bar_alignment(common.BarAlignment.BEFORE)
     panel = panel.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     return panel.legend(_legend(common.LegendDisplayMode.LIST, common.LegendPlacement.BOTTOM).calcs(["sum"]))
 
 
 def type_colours(panel: timeseries.Panel) -> timeseries.Panel:
-    """The same colour for a trigger type wherever it is drawn."""
+    """Give each trigger type the same colour on all panels."""
     for name, colour in TYPE_COLOURS.items():
         panel = panel.override_by_name(name, properties(color=in_colour(colour)))
     return panel
@@ -139,7 +139,7 @@ def type_colours(panel: timeseries.Panel) -> timeseries.Panel:
 def states(
     title: str, description: str, expr: str, legend: str, *, states: Mapping[str, tuple[str, str]], no_value: str
 ) -> statetimeline.Panel:
-    """One line per series that shows in which of ``states`` it was."""
+    """One line per series that shows its ``states`` over time."""
     return (
         statetimeline.Panel()
         .title(title)
@@ -160,7 +160,7 @@ def states(
 
 
 def rows(title: str, description: str, exprs: Iterable[str], *, no_value: str, instant: bool = True) -> table.Panel:
-    """A table with pages and with a filter on every column; one query a column."""
+    """A table with pages and with a filter on every column; one query per column."""
     panel = table.Panel().title(title).description(description).unit("none").no_value(no_value).filterable(True)
     for expr in exprs:
         panel = panel.with_target(query(expr, instant=instant, as_table=True))
@@ -175,7 +175,7 @@ def sorted_by(column: str, *, descending: bool = True) -> list[Builder[common.Ta
 
 
 def columns(fields: Mapping[str, str]) -> list[dashboard.DataTransformerConfig]:
-    """Transformations that keep the ``fields`` of a table, in this order and under the names that they map to."""
+    """Transformations that keep the ``fields`` of a table, in this order, and rename them as mapped."""
     order = {name: index for index, name in enumerate(fields)}
     return [
         transformation("filterFieldsByName", {"include": {"names": list(fields)}}),
@@ -184,7 +184,7 @@ def columns(fields: Mapping[str, str]) -> list[dashboard.DataTransformerConfig]:
 
 
 def transformation(name: str, options: Mapping[str, Any]) -> dashboard.DataTransformerConfig:
-    """One step of what Grafana does with a table before it shows it."""
+    """A transformation that Grafana applies to a table."""
     return dashboard.DataTransformerConfig(id_val=name, options=dict(options))
 
 
@@ -194,7 +194,7 @@ def fixed(colour: str) -> dashboard_builders.FieldColor:
 
 
 def steps(first: str, *above: tuple[float, str]) -> dashboard_builders.ThresholdsConfig:
-    """Thresholds: the colour ``first``, and from each value on another."""
+    """Thresholds: the colour ``first``, and from each value on its colour."""
     return (
         dashboard_builders.ThresholdsConfig()
         .mode(dashboard.ThresholdsMode.ABSOLUTE)
@@ -208,12 +208,12 @@ def steps(first: str, *above: tuple[float, str]) -> dashboard_builders.Threshold
 
 
 def by_threshold() -> dashboard_builders.FieldColor:
-    """The colour of the threshold that the value has reached."""
+    """The colour of the highest threshold that the value has reached."""
     return dashboard_builders.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS)
 
 
 def mapping(states: Mapping[str, tuple[str, str]]) -> dashboard.ValueMap:
-    """Values that are shown as a text in a colour."""
+    """Show values as a text in a colour."""
     results = {
         value: dashboard.ValueMappingResult(text=text, color=colour, index=index)
         for index, (value, (text, colour)) in enumerate(states.items())

@@ -1,8 +1,7 @@
-"""The PromQL of the dashboards, apart from the panels that show it.
+"""The PromQL of the dashboards.
 
-Names come from the metric table and from the recording rules in ``alerts/rules.yml``. Grafana fills in ``$…``. Several
-exporters may report one streamer, so a streamer's value is the maximum over them. Everything here is understood by
-Prometheus 2.42 and later.
+Names come from the metric table and from the recording rules in ``alerts/rules.yml``. Grafana replaces ``$…``. Several
+exporters may report one streamer, so a streamer's value is the maximum over them. Needs Prometheus 2.42 or newer.
 """
 
 from __future__ import annotations
@@ -22,22 +21,22 @@ from exporter.metrics import (
     Family,
 )
 
-# The one selector: the exporters that are chosen.
+# The selected exporters.
 SELECTOR: Final = 'job=~"$job", instance=~"$instance"'
-# Which streamers: all that are chosen, or, on a dashboard about one, that one by its exact name.
+# The selected streamers; or, on the dashboard about one streamer, that one by its exact name.
 MANY: Final = f'{STREAMER}=~"${STREAMER}"'
 ONE: Final = f'{STREAMER}="${STREAMER}"'
 OF_TYPE: Final = f'{TYPE}=~"${TYPE}"'
 
 UP: Final = f"up{{{SELECTOR}}}"
-# Streamers that one panel can tell apart.
+# The most streamers that a person can tell apart in one panel.
 TOP: Final = 20
-# How far before and after a trigger the table of triggers looks, in seconds.
+# Seconds before and after a trigger, for the table of triggers.
 AROUND: Final = 30
 
 
 def select(family: Family, who: str = MANY) -> str:
-    """The samples of ``family`` from the chosen exporters, of the chosen streamers and types if it has such labels."""
+    """The samples of ``family`` from the selected exporters, and of the selected streamers and types."""
     matchers = [SELECTOR]
     if STREAMER in family.labels:
         matchers.append(who)
@@ -52,39 +51,39 @@ def per_streamer(family: Family, who: str = MANY) -> str:
 
 
 def or_zero(expression: str) -> str:
-    """The value of ``expression``; where it has none, 0 while an exporter is up: then nothing is known to be there."""
+    """The value of ``expression``, or 0 if it has none and an exporter is up."""
     return f"{expression} or 0 * (max({UP}) == 1)"
 
 
 def largest(expression: str, over_range: str) -> str:
-    """``expression`` for the streamers with the greatest ``over_range``, the same ones at every step of the graph."""
+    """``expression`` for the streamers with the largest ``over_range``, the same ones at every step of the graph."""
     return f"{expression} and on ({STREAMER}) topk({TOP}, {over_range})"
 
 
 def largest_now(family: Family) -> str:
-    """``family`` per streamer, for those that reached most within the time range."""
+    """``family`` per streamer, for the streamers with the largest maximum in the time range."""
     peak = f"max by ({STREAMER}) (max_over_time({select(family)}[$__range] @ end()))"
     return largest(per_streamer(family), peak)
 
 
-# -- counters: what was counted in the time range, and at each step of it
+# -- counters: events in the time range, and in each step
 
 
 def counted_in_range(family: Family, by: str | None = None, who: str = MANY) -> str:
-    """How often, in the time range; ``by`` a label or in total.
+    """Events in the time range; ``by`` a label or in total.
 
-    ``increase()`` extrapolates to the edges of the range. Rounded series by series, it is the whole number that
-    happened, as long as that is less than one every other scrape.
+    ``increase()`` extrapolates to the edges of the range. Rounded series by series, it is the number of events, as long
+    as there is less than one every other scrape.
     """
     total = f"sum by ({by})" if by else "sum"
     return f"{total} ({_once(family, f'round(increase({select(family, who)}[$__range]))')})"
 
 
 def counted_per_step(family: Family, by: str, who: str = MANY) -> str:
-    """How often, between one step of the graph and the next, ``by`` a label: the bars add up to what was counted.
+    """Events in each step of the graph, ``by`` a label; the bars add up to all events.
 
-    The difference of two steps counts every event once, without the extrapolation of ``increase()``. Where a counter
-    began within the step, or began again, what it has counted since stands in.
+    The difference of two steps counts every event once, without the extrapolation of ``increase()``. If a counter
+    started or restarted within the step, its count since then is used.
     """
     counter = select(family, who)
     newest = f"last_over_time({counter}[$__interval])"
@@ -93,7 +92,7 @@ def counted_per_step(family: Family, by: str, who: str = MANY) -> str:
 
 
 def _once(family: Family, counted: str) -> str:
-    """What exporters ``counted`` of one streamer is the same and counts once; what each counts of itself adds up."""
+    """Count a streamer's events once if several exporters ``counted`` them; add up exporters' counts of themselves."""
     return f"max by ({', '.join(family.labels)}) ({counted})" if STREAMER in family.labels else counted
 
 
@@ -103,21 +102,21 @@ def _once(family: Family, counted: str) -> str:
 def trigger_times(who: str = MANY) -> str:
     """When each trigger happened, in milliseconds, at the steps that follow it.
 
-    A trigger is seen at the first scrape after it, and that scrape at the first step after it: within two steps. The
-    third is for a scrape that is late or fails. ``max_over_time`` keeps triggers of a stream that ended since the step
-    before. Older times are left out, so that they draw nothing.
+    A trigger is visible at the first scrape after it, and that scrape at the first step after it: within two steps. The
+    third step is for a scrape that is late or fails. ``max_over_time`` keeps triggers of a stream that has ended since
+    the previous step. Older times are left out, so that each trigger is drawn once.
     """
     newest = f"max by ({STREAMER}, {TYPE}) (max_over_time({select(LAST_TRIGGER, who)}[$__interval]))"
     return f"({newest} > time() - 3 * $__interval_ms / 1000) * 1000"
 
 
 def recording_started(who: str = MANY) -> str:
-    """1 per streamer at the step at which a recording is there that was not there the step before."""
+    """1 per streamer at the first step of a recording."""
     return f"{_recorded(who)} unless on ({STREAMER}) {_recorded(who, ' offset $__interval')}"
 
 
 def recording_stopped(who: str = MANY) -> str:
-    """1 per streamer at the step at which a recording is gone that was there the step before."""
+    """1 per streamer at the first step after a recording."""
     return f"{_recorded(who, ' offset $__interval')} unless on ({STREAMER}) {_recorded(who)}"
 
 
@@ -125,7 +124,7 @@ def _recorded(who: str, offset: str = "") -> str:
     return f"(max by ({STREAMER}) ({select(RECORDING, who)}{offset}) == 1)"
 
 
-# -- the recording rules of alerts/rules.yml, which know streamers but not the exporters that report them
+# -- the recording rules of alerts/rules.yml, which have the label streamer but neither job nor instance
 
 
 def recorded(family: Family, operation: str, who: str = MANY) -> str:
@@ -134,13 +133,13 @@ def recorded(family: Family, operation: str, who: str = MANY) -> str:
 
 
 def largest_ratio(family: Family) -> str:
-    """Values over their own recent mean, for the streamers whose ratio rose most within the time range."""
+    """Ratios to the recent mean, for the streamers with the largest maximum in the time range."""
     peak = f"max_over_time({recorded(family, 'ratio')}[$__range] @ end())"
     return largest(recorded(family, "ratio"), peak)
 
 
 def spike_threshold(family: Family, who: str) -> str:
-    """The value from which the alerts speak, one line per severity; for one streamer."""
+    """The value from which on alerts fire, one line per severity; for one streamer."""
     return f"{THRESHOLDS[family.name]} * on () group_left () {recorded(family, 'mean', who)}"
 
 
@@ -157,18 +156,18 @@ UPDATE_AGE_THRESHOLD: Final = "clipper:update_age_seconds:threshold"
 CERTIFICATE_THRESHOLD: Final = "clipper:certificate_seconds:threshold"
 STORAGE_LAG_THRESHOLD: Final = "clipper:storage_lag_seconds:threshold"
 
-# Alerts without a streamer are about the exporter and always shown.
+# Alerts without a streamer are about an exporter. They are always shown.
 FIRING: Final = f'ALERTS{{alertname=~"Clipper.+", alertstate="firing", {STREAMER}=~"$streamer|"}}'
 FIRING_FOR: Final = f'time() - ALERTS_FOR_STATE{{alertname=~"Clipper.+"}} and ignoring (alertstate) {FIRING}'
 FIRING_COUNT: Final = or_zero(f"count({FIRING})")
 
-# -- what the tables hold
+# -- tables
 
 LIVE: Final = per_streamer(LAST_UPDATE)
 
 
 def age(family: Family, who: str = MANY) -> str:
-    """Seconds since the newest time that ``family`` holds, per streamer."""
+    """Seconds since the newest time in ``family``, per streamer."""
     return f"time() - {per_streamer(family, who)}"
 
 
@@ -178,7 +177,7 @@ def of_live(expression: str) -> str:
 
 
 def trigger_moments() -> str:
-    """When a trigger of one streamer was, in milliseconds, at the one step at which it is ``AROUND`` seconds old."""
+    """The time of each trigger of one streamer, in ms, at the one step at which it is ``AROUND`` seconds old."""
     time = f"max by ({STREAMER}, {TYPE}) ({select(LAST_TRIGGER, ONE)})"
     return f"({time} <= time() - {AROUND} > time() - {AROUND} - $__interval_ms / 1000) * 1000"
 
@@ -201,14 +200,14 @@ TOTAL_VIEWERS: Final = or_zero(f"sum({per_streamer(VIEWERS)})")
 RECORDING_NOW: Final = or_zero(f"sum({per_streamer(RECORDING)})")
 TRIGGERS_IN_RANGE: Final = or_zero(counted_in_range(TRIGGERS))
 CLIPS_IN_RANGE: Final = or_zero(counted_in_range(CLIPS))
-# Of channels of a size that alerts speak of: among the smallest, noise is always the biggest rise.
+# Without channels too small for alerts: among these, the biggest rise is always noise.
 BIGGEST_RISE: Final = (
     f"topk(1, {recorded(VIEWERS, 'ratio')} and {recorded(VIEWERS, 'mean')} >= scalar(clipper:viewer_base:threshold))"
 )
 RECORDED_MOST: Final = largest(
     per_streamer(RECORDING), f"max by ({STREAMER}) (sum_over_time({select(RECORDING)}[$__range] @ end()))"
 )
-# Every streamer that is held, for the exporter's health: the ones that were updated longest ago.
+# For Exporter health: of all streamers, those updated longest ago.
 HELD: Final = f'{STREAMER}!=""'
 STALEST: Final = (
     f"{age(LAST_UPDATE, HELD)} and on ({STREAMER}) "

@@ -1,4 +1,4 @@
-"""One streamer in depth: for whoever an alert or a line on the overview has led here."""
+"""One streamer in depth; alerts and the overview link here."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ from exporter.metrics import (
     Family,
 )
 
-_NOT_LIVE: Final = "Nothing is reported of this streamer in the time range."
+_NOT_LIVE: Final = "No data about this streamer in the time range."
 
 
 def dashboard() -> dict[str, Any]:
     """The dashboard as JSON."""
     return frame.compose(
         frame.STREAMER_UID,
-        "One streamer: viewers and chat against their own recent level, triggers, recordings and clips.",
+        "One streamer: viewers and chat with their recent means, triggers, recordings and clips.",
         [
             Row(
                 4,
@@ -85,8 +85,8 @@ def viewers_now() -> stat.Panel:
 
 def ratio_now() -> stat.Panel:
     panel = number(
-        "Over recent mean",
-        "Viewers now over the mean of the last minutes; 1 is as usual.",
+        "Relative to recent mean",
+        "Viewers now, divided by the mean of the last minutes. 1 is normal.",
         queries.recorded(VIEWERS, "ratio", ONE),
         unit="suffix:×",
     )
@@ -103,7 +103,7 @@ def velocity_now() -> stat.Panel:
 def recording_now() -> stat.Panel:
     panel = number(
         "Recording",
-        "Whether the stream is being recorded now. Not recording while triggers fire? Look at the clipper.",
+        "Whether the stream is being recorded now. If triggers fire without a recording, check the clipper.",
         queries.per_streamer(RECORDING, ONE),
         unit="none",
         course=False,
@@ -113,7 +113,7 @@ def recording_now() -> stat.Panel:
 
 def triggers_in_range() -> stat.Panel:
     expr = queries.or_zero(queries.counted_in_range(TRIGGERS, who=ONE))
-    return total("Triggers", "Triggers of the chosen types in the time range.", expr)
+    return total("Triggers", "Triggers of the selected types in the time range.", expr)
 
 
 def clips_in_range() -> stat.Panel:
@@ -124,7 +124,7 @@ def clips_in_range() -> stat.Panel:
 def last_trigger() -> stat.Panel:
     panel = number(
         "Last trigger",
-        "Time since the newest trigger of the chosen types.",
+        "Time since the newest trigger of the selected types.",
         queries.age(LAST_TRIGGER, ONE),
         unit="s",
         no_value="none yet",
@@ -136,7 +136,7 @@ def last_trigger() -> stat.Panel:
 def last_update() -> stat.Panel:
     panel = number(
         "Last update",
-        "Time since the clipper last reported anything of this streamer. Beyond two minutes its numbers are old.",
+        "Time since the clipper's last update of this streamer. After two minutes, its numbers are old.",
         queries.age(LAST_UPDATE, ONE),
         unit="s",
         no_value="not live",
@@ -153,8 +153,8 @@ def viewers() -> timeseries.Panel:
         VIEWERS,
         graph(
             "Viewers",
-            "Viewers, their recent mean, and the band in which they usually move. Above a dashed line an alert fires. "
-            "Marks are triggers: did they come before the rise, or after it?",
+            "Viewers, their recent mean, and their usual band (two standard deviations). Above a dashed line an alert "
+            "can fire. Marks are triggers: did they come before the rise, or after it?",
             unit="locale",
             no_value=_NOT_LIVE,
         ),
@@ -166,8 +166,8 @@ def chat_velocity() -> timeseries.Panel:
         CHAT_VELOCITY,
         graph(
             "Chat velocity",
-            "Chat messages per minute, their recent mean, and the band in which they usually move. Chat often moves "
-            "before viewers do.",
+            "Chat messages per minute, their recent mean, and their usual band (two standard deviations). Chat often "
+            "rises before viewers do.",
             unit="suffix: /min",
             no_value=_NOT_LIVE,
         ),
@@ -175,7 +175,7 @@ def chat_velocity() -> timeseries.Panel:
 
 
 def _against_mean(family: Family, panel: timeseries.Panel) -> timeseries.Panel:
-    """Values, their mean, the band around it, and from where on alerts speak."""
+    """Values, their mean, the band around it, and the thresholds of the alerts."""
     panel = panel.decimals(0).with_target(query(queries.per_streamer(family, ONE), "now"))
     panel = panel.with_target(query(queries.recorded(family, "mean", ONE), "recent mean"))
     panel = panel.with_target(query(queries.band(family, "+", ONE), "usually below"))
@@ -195,21 +195,21 @@ def _against_mean(family: Family, panel: timeseries.Panel) -> timeseries.Panel:
 def recording() -> statetimeline.Panel:
     return states(
         "Recording",
-        "When the stream was being recorded. A trigger outside of it left nothing to clip.",
+        "When the stream was being recorded. A trigger outside of a recording is a lost moment.",
         queries.per_streamer(RECORDING, ONE),
         legend(STREAMER),
         states=RECORDING_STATES,
-        no_value="No recording is reported of this streamer in the time range.",
+        no_value="No clipper reports whether it records this streamer.",
     )
 
 
 def triggers_by_type() -> timeseries.Panel:
     panel = bars(
         "Triggers by type",
-        "Triggers per step of the graph. Types that come together usually have one cause.",
+        "Triggers in each interval of the graph. Types that come together usually have one cause.",
         queries.counted_per_step(TRIGGERS, TYPE, ONE),
         legend(TYPE),
-        no_value="No trigger type is known of this streamer in the time range.",
+        no_value="No triggers of this streamer in the time range.",
     )
     return type_colours(panel)
 
@@ -217,9 +217,9 @@ def triggers_by_type() -> timeseries.Panel:
 def clips() -> timeseries.Panel:
     panel = bars(
         "Clips",
-        "Clips made per step of the graph. Triggers without clips after them: look at the clipper's disk and its log.",
+        "Clips made in each interval of the graph. If none follow triggers, check the clipper's disk and log.",
         queries.counted_per_step(CLIPS, STREAMER, ONE),
         "clips",
-        no_value="No clip is counted for this streamer in the time range.",
+        no_value="No clips of this streamer in the time range.",
     )
     return panel.color_scheme(fixed(BLUE))

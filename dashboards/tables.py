@@ -1,4 +1,4 @@
-"""The tables of the dashboards: one query a column, joined by what a row stands for."""
+"""The tables of the dashboards: one query per column, joined by streamer or trigger."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from exporter.metrics import (
 def firing_alerts() -> table.Panel:
     panel = rows(
         "Alerts firing",
-        "What fires now and for how long. Click a streamer to see the stream; the runbook says what to do.",
+        "Alerts that fire now, and for how long. Click a streamer to open it. The runbook says what to do.",
         [queries.FIRING_FOR],
         no_value="No alert is firing.",
     )
@@ -65,11 +65,11 @@ def firing_alerts() -> table.Panel:
 
 
 def streamers() -> table.Panel:
-    """One row per streamer: one query a column, joined by the streamer."""
+    """One row per streamer: one query per column, joined by streamer."""
     ratio = f"{queries.recorded(VIEWERS, 'ratio')}"
     columns_by_query = [
         ("Viewers", queries.per_streamer(VIEWERS), properties(unit="locale", decimals=0)),
-        ("Over mean", f"max by ({STREAMER}) ({ratio})", properties(unit="none", decimals=2)),
+        ("Ratio to mean", f"max by ({STREAMER}) ({ratio})", properties(unit="none", decimals=2)),
         ("Chat / min", queries.per_streamer(CHAT_VELOCITY), properties(unit="locale", decimals=0)),
         (
             "Recording",
@@ -97,8 +97,8 @@ def streamers() -> table.Panel:
     ]
     panel = rows(
         "Streamers",
-        "One row per live streamer; triggers and clips are those of the time range, the last two columns are ages. "
-        "Sort by a column, filter in its head, click a name to see the stream.",
+        "One row per live streamer. Triggers and clips are those of the time range; the last two columns are times "
+        "since then. Click a column to sort, its icon to filter, a name to open the streamer.",
         [expr for _, expr, _ in columns_by_query],
         no_value="–",
     )
@@ -137,16 +137,16 @@ _AROUND_COLUMNS: Final = {
 
 
 def around_triggers() -> table.Panel:
-    """One row per trigger: one query a column, each with a point at the step at which the trigger is old enough."""
+    """One row per trigger: one query per column, each with a point at the step at which the trigger is old enough."""
     panel = rows(
         f"Around each trigger ({AROUND} s before and after)",
-        f"Viewers and chat per minute {AROUND} s before each trigger, at it, and {AROUND} s after. A trigger that "
-        "nothing follows may be too sensitive. Over many hours the columns are exact to a few seconds more.",
+        f"Viewers and chat per minute {AROUND} s before each trigger, at it, and {AROUND} s after. If nothing follows "
+        "a trigger, it may be too sensitive. Over ranges of many hours, times may be off by a few seconds.",
         [expr for expr, _ in _AROUND_COLUMNS.values()],
         no_value="–",
         instant=False,
     )
-    # As fine as Prometheus allows, so that the columns are as near to their moments as can be.
+    # The finest resolution that Prometheus allows, so that values are as close to their times as possible.
     panel = panel.max_data_points(11000)
     panel = panel.with_transformation(transformation("merge", {}))
     values = {f"Value #{letter}": name for letter, name in zip("ABCDEFGH", _AROUND_COLUMNS, strict=True)}

@@ -6,6 +6,9 @@ A clipper writes its numbers into :data:`shared_stats`; :func:`serve` lets Prome
 
     exporter.serve()
     exporter.shared_stats.update_viewers("xQc", 45000)
+
+Everything that is public is a name of this package. Those that need a web server, an HTTP client or prometheus_client
+are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -13,48 +16,90 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from exporter._version import __version__
-from exporter.errors import InvalidUpdate
-from exporter.settings.environment import URL, is_strict
-from exporter.settings.settings import Settings
+from exporter.errors import (
+    ExporterError,
+    FeedError,
+    InvalidBatch,
+    InvalidUpdate,
+    ListenError,
+    SettingsError,
+    StorageError,
+)
 from exporter.store.emit import emit_stats_update
 from exporter.store.shared import SharedStats
+from exporter.store.validation import Limits
 
 if TYPE_CHECKING:
     from exporter.pusher.remote import RemoteStats
-    from exporter.web.server import serve
+    from exporter.scrape.collector import ClipperCollector
+    from exporter.settings.options import HttpLimits
+    from exporter.web.server import Server, serve
 
-__all__ = ["InvalidUpdate", "RemoteStats", "SharedStats", "__version__", "emit_stats_update", "serve", "shared_stats"]
+    shared_stats: SharedStats
+
+__all__ = [
+    "ClipperCollector",
+    "ExporterError",
+    "FeedError",
+    "HttpLimits",
+    "InvalidBatch",
+    "InvalidUpdate",
+    "Limits",
+    "ListenError",
+    "RemoteStats",
+    "Server",
+    "SettingsError",
+    "SharedStats",
+    "StorageError",
+    "__version__",
+    "emit_stats_update",
+    "serve",
+    "shared_stats",
+]
+
+_LATE: Final = {
+    "ClipperCollector": "exporter.scrape.collector",
+    "HttpLimits": "exporter.settings.options",
+    "RemoteStats": "exporter.pusher.remote",
+    "Server": "exporter.web.server",
+    "serve": "exporter.web.server",
+}
 
 
-def _share() -> SharedStats:
+def _make_shared_stats() -> SharedStats:
+    from exporter.settings.environment import URL, is_strict  # noqa: PLC0415 - the command line needs none of it
+    from exporter.settings.settings import store_options  # noqa: PLC0415
+
     log = logging.getLogger(__name__)
     # A misspelt variable must not keep a clipper from starting: it is told, and the default stands.
-    settings, mistakes = Settings.read_what_is_right({}, os.environ)
+    options, mistakes = store_options(os.environ)
     for mistake in mistakes:
-        log.error("environment ignored, the default stands: %s", mistake)
+        log.error("%s; the default is used instead", mistake)
     strict = is_strict(os.environ)
     if os.environ.get(URL):
         # Only whoever pushes needs an HTTP client, which takes many times longer to import than the store.
         from exporter.pusher.remote import from_environment  # noqa: PLC0415
 
         try:
-            return SharedStats.share(from_environment(os.environ, strict=strict, **settings.store_options))
+            return from_environment(os.environ, strict=strict, **options.keywords())
         except ValueError as problem:
             log.error("nothing is pushed to an exporter: %s", problem)  # noqa: TRY400 - a person needs no traceback
-    return SharedStats.share(SharedStats.create(strict=strict, **settings.store_options))
+    return SharedStats.create(strict=strict, **options.keywords())
 
 
-shared_stats = _share()
-
-
-# These take many times longer to import than the store, and not every importer serves or pushes.
-_LATE = {"RemoteStats": "exporter.pusher.remote", "serve": "exporter.web.server"}
+SharedStats.share_when_asked(_make_shared_stats)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "shared_stats":
+        return SharedStats.shared()
     if name in _LATE:
         return getattr(importlib.import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

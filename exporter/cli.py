@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Final
 from exporter import logs
 from exporter._version import __version__
 from exporter.errors import ExporterError, SettingsError
-from exporter.settings.settings import Option, Settings, options, unknown_variables
+from exporter.settings.flags import Option
+from exporter.settings.settings import Settings, health_options, nearest, options, warn_of_unknown_variables
 from exporter.store.shared import SharedStats
 from exporter.web.healthcheck import probe
 
 if TYPE_CHECKING:
     from exporter.feeds import Feed
-    from exporter.security.reload import WebFile
 
 logger = logging.getLogger("exporter")
 
@@ -81,36 +81,32 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0 as asked, 1 cannot serve or does not answer, 2 unusable settings."""
-    given = vars(_parser().parse_args(arguments))
-    command = given.pop("command")
+    command, given = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        settings = Settings.read(given, os.environ)
         if command == "health":
-            print(f"{probe(settings)} answers")
+            rows = [option for option in options().values() if _COMMANDS[command].takes(option)]
+            print(f"{probe(health_options(given, os.environ, rows))} answers")
             return 0
-        token = settings.push_token()
-        web_config = settings.web_config()
+        settings = Settings.read(given, os.environ)
+        logs.configure(settings.log.level, settings.log.format)
+        warn_of_unknown_variables(os.environ)
+        _run(command, settings)
     except SettingsError as problem:
         for mistake in problem.mistakes:
             print(f"clipper-exporter: {mistake}", file=sys.stderr)
         return 2
-    except ExporterError as problem:  # nobody answers
-        print(f"clipper-exporter: {problem}", file=sys.stderr)
-        return 1
-    logs.configure(settings.log_level, settings.log_format)
-    for name in unknown_variables(os.environ):
-        logger.warning("environment variable %s is not known: is it misspelt?", name)
-    try:
-        _run(command, settings, token, web_config)
     except ExporterError as problem:
-        logger.error("%s", problem)  # noqa: TRY400 - a message for a person, who is not helped by a traceback
+        if command == "health":
+            print(f"clipper-exporter: {problem}", file=sys.stderr)
+        else:
+            logger.error("%s", problem)  # noqa: TRY400 - a message for a person, who is not helped by a traceback
         return 1
     return 0
 
 
-def _run(command: str, settings: Settings, token: str | None, web_config: WebFile | None) -> None:
+def _run(command: str, settings: Settings) -> None:
     # Imported late: --help and --version answer without loading a web server.
-    from exporter.web.server import serve  # noqa: PLC0415
+    from exporter.web.server import start  # noqa: PLC0415
 
     received: list[int] = []
 
@@ -120,30 +116,19 @@ def _run(command: str, settings: Settings, token: str | None, web_config: WebFil
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    store = SharedStats.share(SharedStats.create(**settings.store_options))
+    store = SharedStats.share(SharedStats.create(**settings.store.keywords(), strict=False))
     feeds: list[Feed] = []
     if command == "demo":
         from exporter.feeds import demo_feeds  # noqa: PLC0415
 
-        feeds = demo_feeds(store, seed=settings.demo_seed, start=time.time(), speed=settings.demo_speed)
-    listen = settings.listen_address
-    with serve(
-        listen.port,
-        listen.host,
-        stats=store,
-        telemetry_path=settings.telemetry_path,
-        push_token=token,
-        body_bytes=settings.max_body_bytes,
-        limits=settings.http_limits,
-        web_config=web_config,
-        cors_origins=settings.cors_origins,
-        storage=settings.storage_path or None,
-        links={"Prometheus": settings.prometheus_url, "Grafana": settings.grafana_url},
-    ) as server:
+        feeds = demo_feeds(store, seed=settings.demo.seed, start=time.time(), speed=settings.demo.speed)
+    with start(settings.serve, store) as server:
         logger.info("clipper-exporter %s listens on %s", __version__, server.url)
         logger.info("pushing: %s", server.who_may_push)
-        logger.info("storage: %s", settings.storage_path or "none, counters begin at 0 at every start")
-        logger.info("metrics: %s%s", server.url, settings.telemetry_path)
+        logger.info("storage: %s", settings.serve.storage or "none, counters begin at 0 at every start")
+        logger.info("metrics: %s%s", server.url, settings.serve.telemetry_path)
+        if sys.stderr.isatty():
+            print(f"\nOpen {server.url}/ in a browser. Ctrl-C ends it.\n", file=sys.stderr)
         # In short waits: the feeds are played from here, and a signal may come just before a wait.
         while not received:
             if not server.running:
@@ -155,7 +140,24 @@ def _run(command: str, settings: Settings, token: str | None, web_config: WebFil
         logger.info("stopping on %s", signal.Signals(received[0]).name)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Parse the command and its flags, as text; a mistake ends the process with the usage of the command, and 2."""
+    parser, commands = _parsers()
+    flags = {option.flag for option in options().values()}
+    if arguments and (first := arguments[0].partition("=")[0]) in flags:
+        parser.error(f"{first} comes before the command: write clipper-exporter COMMAND {first}=...")
+    parsed, unknown = parser.parse_known_args(arguments)
+    given = vars(parsed)
+    command = given.pop("command")
+    if unknown:
+        known = {option.flag for option in options().values() if _COMMANDS[command].takes(option)}
+        told = [each + nearest(each.partition("=")[0], known) for each in unknown]
+        commands[command].error(f"unrecognized arguments: {', '.join(told)}")
+    return command, given
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Make the parser of the whole line, and get those of the commands by name."""
     parser = argparse.ArgumentParser(
         prog="clipper-exporter",
         description="Prometheus exporter for live-stream clippers.",
@@ -177,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         for option in filter(told.takes, options().values()):
             _add(command, option)
-    return parser
+    return parser, dict(commands.choices)
 
 
 def _add(command: argparse.ArgumentParser, option: Option) -> None:

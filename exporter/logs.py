@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,7 +17,8 @@ LEVELS: Final = ("debug", "info", "warn", "error")
 class RateLimited:
     """Tells each kind of problem at most once in ``every`` seconds, and then how many were not told.
 
-    A clipper that passes a bad number does so thousands of times a minute; its log must stay readable.
+    A clipper that passes a bad number does so thousands of times a minute; its log must stay readable. It takes
+    no lock, because a signal handler may call it while its own thread is in here. A race tells a line too many.
     """
 
     def __init__(
@@ -27,18 +27,16 @@ class RateLimited:
         self._logger = logger
         self._every = every
         self._clock = clock
-        self._lock = threading.Lock()
         self._told: dict[str, tuple[float, int]] = {}
 
     def warning(self, kind: str, message: str) -> None:
         """Log ``message`` unless its ``kind`` was told less than ``every`` seconds ago."""
         now = self._clock()
-        with self._lock:
-            last, untold = self._told.get(kind, (-self._every, 0))
-            if now - last < self._every:
-                self._told[kind] = (last, untold + 1)
-                return
-            self._told[kind] = (now, 0)
+        last, untold = self._told.get(kind, (-self._every, 0))
+        if now - last < self._every:
+            self._told[kind] = (last, untold + 1)
+            return
+        self._told[kind] = (now, 0)
         if untold:
             message += f" ({untold} more of this kind since the last such line)"
         self._logger.warning("%s", message)

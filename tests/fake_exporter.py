@@ -9,10 +9,11 @@ from typing import Any
 
 from exporter import SharedStats
 from exporter.errors import InvalidBatch
+from exporter.pusher.pusher import Pusher
 from exporter.pusher.remote import RemoteStats
 from exporter.pusher.transport import Answer
-from exporter.store.batch import parse
 from exporter.store.validation import Limits
+from tests.batches import apply
 from tests.clock import FakeClock
 
 Incident = Callable[["FakeExporter", bytes], Answer]
@@ -39,7 +40,7 @@ class FakeExporter:
 
     def answer(self, body: bytes) -> Answer:
         try:
-            applied, duplicates = self.store.apply(parse(body))
+            applied, duplicates = apply(self.store, body)
         except InvalidBatch as problem:
             return Answer(422, json.dumps({"error": "nothing was applied", "details": problem.mistakes}))
         return Answer(200, json.dumps({"applied": applied, "duplicates": duplicates, "instance": self.store.instance}))
@@ -58,26 +59,30 @@ def says(status: int, text: str = "", retry_after: float = 0.0) -> Incident:
     return lambda _, __: Answer(status, text, retry_after)
 
 
+class _Unstarted(Pusher):
+    def _start(self) -> None:
+        """Start no thread."""
+
+
 class DrivenRemote(RemoteStats):
     """Sends when a test says so, and not in a thread of its own; ``pauses`` are what it would have waited."""
+
+    _make_pusher = _Unstarted
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.pauses: list[float] = []
 
-    def _start(self) -> None:
-        """Start no thread."""
-
     def step(self, clock: FakeClock) -> float:
-        pause = self._sender.step()
+        pause = self._pusher.sender.step()
         self.pauses.append(pause)
         clock.pass_by(pause)
         return pause
 
     def deliver(self, clock: FakeClock, steps: int = 1000) -> None:
         """Step until all has arrived."""
-        version, number = self.version, self._outbox.last
-        while self._sender.since < version or not self._outbox.settled(number):
+        version, number = self.version, self.events
+        while self._pusher.sender.since < version or not self._pusher.backlog.settled(number):
             assert steps, "it did not arrive"
             steps -= 1
             self.step(clock)

@@ -96,7 +96,10 @@ def test_help_names_every_flag_with_its_variable_and_default(command: str) -> No
     [
         ((), "the following arguments are required: COMMAND"),
         (("fly",), "invalid choice: 'fly'"),
-        (("serve", "--web.listen-adress=:1"), "unrecognized arguments: --web.listen-adress=:1"),
+        (
+            ("serve", "--web.listen-adress=:1"),
+            "unrecognized arguments: --web.listen-adress=:1: did you mean --web.listen-address?",
+        ),
         (("serve", "--web.listen"), "unrecognized arguments: --web.listen"),
         (("serve", "--demo.seed=1"), "unrecognized arguments: --demo.seed=1"),
     ],
@@ -106,6 +109,58 @@ def test_arguments_that_are_none_end_it_with_2(arguments: tuple[str, ...], told:
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "demo", "health"])
+def test_a_flag_that_there_is_not_is_told_with_the_usage_of_its_command(command: str) -> None:
+    done = run(command, "--bogus")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"usage: clipper-exporter {command} [")
+    assert done.stderr.endswith(f"clipper-exporter {command}: error: unrecognized arguments: --bogus\n")
+
+
+@pytest.mark.parametrize("arguments", [("--web.listen-address=:9400", "serve"), ("--log.level", "debug", "serve")])
+def test_a_flag_before_the_command_is_told_where_it_belongs(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    flag = arguments[0].partition("=")[0]
+    assert f"{flag} comes before the command: write clipper-exporter COMMAND {flag}=..." in done.stderr
+
+
+def test_a_mistake_in_a_variable_is_one_line() -> None:
+    done = run("serve", CLIPPER_EXPORTER_LIMIT_STREAMERS="abc")
+    assert done.returncode == 2
+    told = "CLIPPER_EXPORTER_LIMIT_STREAMERS: 'abc' is not a whole number of at least 1"
+    assert done.stderr == f"clipper-exporter: {told}\n"
+
+
+def test_a_web_configuration_that_cannot_be_used_ends_it_with_2(tmp_path: Path) -> None:
+    done = run("serve", f"--web.config.file={tmp_path / 'web.yml'}", "--web.listen-address=127.0.0.1:0")
+    assert done.returncode == 2
+    told = f"clipper-exporter: {tmp_path / 'web.yml'}: expected a file that can be read (No such file or directory)"
+    assert done.stderr == f"{told}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_a_terminal_is_told_where_to_look(command: str) -> None:
+    import pty  # noqa: PLC0415 - not on Windows
+
+    ours, theirs = pty.openpty()
+    arguments = [sys.executable, "-m", "exporter", command, "--web.listen-address=127.0.0.1:0"]
+    with (
+        subprocess.Popen(arguments, stderr=theirs) as process,
+        os.fdopen(ours, encoding="utf-8", newline="") as terminal,
+    ):
+        os.close(theirs)
+        try:
+            line = next(line for line in terminal if line.startswith("Open "))
+            url = line.split()[1]
+            assert line == f"Open {url} in a browser. Ctrl-C ends it.\r\n"
+            assert requests.get(url, timeout=10).headers["Content-Type"].startswith("text/html")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 0
 
 
 def test_every_mistake_is_told_at_once() -> None:
@@ -125,7 +180,10 @@ def test_a_port_in_use_ends_it_with_1_and_one_line() -> None:
         done = run("serve", f"--web.listen-address=127.0.0.1:{first.port}")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert f"cannot listen on 127.0.0.1:{first.port}: another program listens there" in done.stderr
+    assert (
+        f'msg="cannot listen on 127.0.0.1:{first.port}: another program listens there; choose another port'
+        ' (--web.listen-address, or port of serve()), or 0 for a free one"\n'
+    ) in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
@@ -152,11 +210,25 @@ def test_the_demo_plays_twelve_streamers() -> None:
         assert exporter_.stop(signal.SIGTERM) == 0
 
 
+def test_the_demo_goes_on_at_a_limit() -> None:
+    with running("demo", "--limit.streamers=5") as exporter_:
+        deadline = time.monotonic() + 30
+        while 'updates_rejected_total{reason="too_many_streamers"} 0.0' in (
+            text := requests.get(exporter_.url + "/metrics", timeout=10).text
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)  # between looks at a condition that the loop waits for
+        assert "clipper_exporter_streamers 5.0\n" in text
+        assert len(requests.get(exporter_.url + "/api/stats", timeout=10).json()["viewer_counts"]) <= 5
+        assert exporter_.stop(signal.SIGTERM) == 0
+
+
 def test_json_logs_and_an_unknown_variable() -> None:
     with running("serve", "--log.format=json", CLIPPER_EXPORTER_LOGLEVEL="debug") as exporter_:
         assert exporter_.stop(signal.SIGTERM) == 0
     records = [json.loads(line) for line in exporter_.lines]
-    assert records[0]["msg"] == "environment variable CLIPPER_EXPORTER_LOGLEVEL is not known: is it misspelt?"
+    told = "CLIPPER_EXPORTER_LOGLEVEL is not known: did you mean CLIPPER_EXPORTER_LOG_LEVEL?"
+    assert records[0]["msg"] == f"environment variable {told}"
     assert {record["level"] for record in records} == {"warn", "info"}
 
 

@@ -8,7 +8,6 @@ one push that is on its way to it.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -150,11 +149,11 @@ class Hub:
 
     def _render(self, version: int | None, upto: int | None) -> Push:
         if version is not None:
-            changes = self.store.changes(version, upto)
-            if changes is not None:
-                return Push("update", self.store.instance, changes.version, as_json(changes.body()))
-        now, stats = self.store.snapshot()
-        return Push("snapshot", self.store.instance, now, as_json(stats))
+            changes = self.store.follow(version).take(upto)
+            if not changes.start_again:
+                return Push("update", self.store.instance, changes.version, changes.body().encode())
+        snapshot = self.store.snapshot()
+        return Push("snapshot", self.store.instance, snapshot.version, snapshot.text().encode())
 
     async def stream(self, since: int | None) -> AsyncGenerator[Push | None, None]:
         """Yield what a subscriber over SSE is sent, from the version that it knows; ``None`` is a heartbeat."""
@@ -247,8 +246,3 @@ async def _first(*events: asyncio.Event, seconds: float | None = None) -> None:
     finally:
         for wait in waits:
             wait.cancel()
-
-
-def as_json(data: Any) -> bytes:
-    """JSON as it is sent: compact, in UTF-8, and no number that is none."""
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from exporter.logs import RateLimited
-from exporter.pusher.backlog import Backlog
-from exporter.pusher.outbox import Item, body
+from exporter.pusher.backlog import Backlog, Item, body
 from exporter.pusher.transport import Answer, Transport
 
 _T = TypeVar("_T")
@@ -91,6 +90,7 @@ class Sender:
         """Send what there is to send, if it is time to; returns in how many seconds to call again."""
         now = self._monotonic()
         if now < self._not_before and (self._failures or not self._hurried):
+            self._backlog.gather(self.since)  # events would be lost if they waited long in the store's journal
             return self._not_before - now
         self._hurried = False
         if self._replaced or now - self._last_whole >= self._heartbeat:

@@ -1,37 +1,34 @@
 """The store's families as text, rendered only where something changed.
 
-Every streamer's lines are kept, family by family, in chunks of streamers whose text is kept as well. A scrape renders
-the lines of the values that differ from those rendered last and joins the lines of the chunks that these are in. The
-texts of all chunks are, byte for byte, what prometheus_client renders from the collector.
+Streamers lie in chunks, in the order first seen. For each family a chunk keeps the text of its streamers' lines and the
+length of each streamer's part of it. A scrape renders the parts that changed and puts them into the texts. All texts
+are, byte for byte, what prometheus_client renders from the collector.
 """
 
 from __future__ import annotations
 
 import threading
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from operator import attrgetter
+from itertools import accumulate
 from typing import Any, Final
 
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics import STORE_FAMILIES, Family
-from exporter.store.rows import Row
+from exporter.store.rows import READINGS, Rows
 from exporter.store.store import Store
 
-_CHUNK: Final = 1024  # streamers: joining the lines of one is little work, and there are few chunks
-_FIELDS: Final = tuple(family.field for family in STORE_FAMILIES)
-_VERSIONS: Final = ("viewers_version", "velocity_version", "recording_version", "events_version")
-_VERSION: Final = len(_FIELDS)
-# One call into C, in which no other thread gets a turn: what it gives is of one moment.
-_read = attrgetter(*_FIELDS, "version", *_VERSIONS)
+_CHUNK: Final = 1024  # streamers: putting a text together anew is little work, and there are few chunks
 
 Render = Callable[[str, Any], str]
-"""Gives the lines of one family for a streamer's escaped name and value."""
+"""Renders the lines of one family for a streamer's escaped name and a value."""
 
 
 def escape(value: str) -> str:
-    """A label's value as the text format has it: https://prometheus.io/docs/instrumenting/exposition_formats/."""
+    """Escape a label's value: https://prometheus.io/docs/instrumenting/exposition_formats/."""
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
@@ -69,113 +66,176 @@ def _renderer(family: Family) -> Render:
     return by_label
 
 
-_RENDERERS: Final = tuple(_renderer(family) for family in STORE_FAMILIES)
+def _version(family: Family) -> str:
+    """Return the field of a row that holds the version of a family's newest change."""
+    if family.field in READINGS:
+        return f"{family.field}_version"
+    return "version" if family.field == "updated" else "events_version"
+
+
+_RENDERERS: Final = tuple(map(_renderer, STORE_FAMILIES))
+_FIELDS: Final = tuple(family.field for family in STORE_FAMILIES)
+_VERSIONS: Final = tuple(map(_version, STORE_FAMILIES))
+
+
+class _Changed:
+    """The rows that changed since the version ``seen``, column by column; ``[start:end]`` of them are looked at."""
+
+    def __init__(self, rows: Rows, seen: int) -> None:
+        self.seen = seen
+        self.numbers: list[int] = rows.column("number")
+        self._rows = rows
+        self._columns: dict[str, list[Any]] = {}
+        self.has = rows.has
+
+    def column(self, field: str) -> list[Any]:
+        """Return one field of all rows."""
+        if field not in self._columns:
+            self._columns[field] = self._rows.column(field)
+        return self._columns[field]
 
 
 class _Chunk:
-    """Some neighbouring streamers: their rows, and for each family the values rendered, the lines and the text."""
+    """Some neighbouring streamers: their numbers and escaped names, and for each family the text and its lengths."""
 
-    __slots__ = ("lines", "names", "rows", "texts", "values")
+    __slots__ = ("lengths", "names", "numbers", "texts")
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.numbers: list[int] = []
         self.names: list[str] = []
-        self.values: list[list[Any]] = [[] for _ in STORE_FAMILIES]
-        self.lines: list[list[str]] = [[] for _ in STORE_FAMILIES]
+        self.lengths = [array("I") for _ in STORE_FAMILIES]
         self.texts = [b""] * len(STORE_FAMILIES)
 
-    def append(self, row: Row) -> None:
-        """Add a streamer, of whom nothing is rendered yet."""
-        self.rows.append(row)
-        self.names.append(escape(row.streamer))
-        for values, lines in zip(self.values, self.lines, strict=True):
-            values.append(None)
-            lines.append("")
+    def append(self, numbers: Sequence[int], streamers: Iterable[str]) -> None:
+        """Add streamers, of whom nothing is rendered yet."""
+        self.numbers += numbers
+        self.names += map(escape, streamers)
+        for lengths in self.lengths:
+            lengths.extend([0] * len(numbers))
 
     def keep(self, places: Sequence[int]) -> None:
         """Remove the streamers that are not at ``places``."""
-        self.rows = [self.rows[at] for at in places]
+        self.numbers = [self.numbers[at] for at in places]
         self.names = [self.names[at] for at in places]
-        self.values = [[values[at] for at in places] for values in self.values]
-        self.lines = [[lines[at] for at in places] for lines in self.lines]
-        self.texts = ["".join(lines).encode() for lines in self.lines]
+        for family, (text, lengths) in enumerate(zip(self.texts, self.lengths, strict=True)):
+            ends = list(accumulate(lengths))
+            self.texts[family] = b"".join(text[ends[at] - lengths[at] : ends[at]] for at in places)
+            self.lengths[family] = array("I", (lengths[at] for at in places))
 
-    def render(self, places: Sequence[int], values: Iterable[tuple[Any, ...]]) -> None:
-        """Render what differs in the new ``values`` of the streamers at ``places``."""
-        for family, new_values in zip(range(len(STORE_FAMILIES)), zip(*values, strict=True), strict=False):
-            render, known, lines = _RENDERERS[family], self.values[family], self.lines[family]
-            changed = False
-            if len(places) == len(known):  # all of them: what Python does in one go is many times faster
-                changed = list(new_values) != known
-                if changed:
-                    known[:] = new_values
-                    lines[:] = map(render, self.names, new_values)
-            else:
-                for at, value in zip(places, new_values, strict=True):
-                    old = known[at]
-                    if value is not old and value != old:
-                        known[at] = value
-                        lines[at] = render(self.names[at], value)
-                        changed = True
-            if changed:
-                self.texts[family] = "".join(lines).encode()
+    def render(self, places: Sequence[int], changed: _Changed, start: int, seen: int) -> None:
+        """Render what changed after ``seen`` of the streamers at ``places``: those from ``start`` on in ``changed``."""
+        end = start + len(places)
+        for family, (field, version) in enumerate(zip(_FIELDS, _VERSIONS, strict=True)):
+            if not changed.has(field):
+                continue
+            versions = changed.column(version)[start:end]
+            oldest = min(versions)
+            if oldest > seen and len(places) == len(self.numbers):
+                lines = list(map(_RENDERERS[family], self.names, changed.column(field)[start:end]))
+                text = "".join(lines)
+                self.texts[family] = text.encode()
+                sizes = map(len, lines) if text.isascii() else (len(line.encode()) for line in lines)
+                self.lengths[family] = array("I", sizes)
+            elif oldest > seen:
+                self._replace(family, places, changed.column(field)[start:end])
+            elif max(versions) > seen:
+                some = [at for at, each in enumerate(versions) if each > seen]
+                values = changed.column(field)
+                self._replace(family, [places[at] for at in some], [values[start + at] for at in some])
+
+    def _replace(self, family: int, places: Iterable[int], values: Iterable[Any]) -> None:
+        render, names, lengths = _RENDERERS[family], self.names, self.lengths[family]
+        text = memoryview(self.texts[family])
+        parts: list[bytes | memoryview] = []
+        start = last = 0
+        for at, value in zip(places, values, strict=True):
+            end = start + sum(lengths[last:at])
+            line = render(names[at], value).encode()
+            parts += (text[start:end], line)
+            start, last = end + lengths[at], at + 1
+            lengths[at] = len(line)
+        parts.append(text[start:])
+        self.texts[family] = b"".join(parts)
 
 
 class StoreLines:
     """The sample lines of every family that the store holds, kept up to date."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._cursor = store.follow(0)
         self._lock = threading.Lock()
         self._chunks: list[_Chunk] = []
-        self._membership = -1
-        self._version = 0
+        self._newest = 0  # the highest number of a row
 
     def texts(self) -> list[list[bytes]]:
-        """The pieces of each family's lines, as the store has them now, in the order of the exposition."""
+        """Return the pieces of each family's lines, as the store has them now, in the order of the exposition."""
         with self._lock:
-            version = self._store.version
-            self._follow()
-            seen = self._version  # 0 once _follow has begun again: nothing is rendered then
-            for chunk in self._chunks:
-                places = [at for at, row in enumerate(chunk.rows) if row.version > seen]
-                if len(places) > len(chunk.rows) // 2:
-                    places = list(range(len(chunk.rows)))
-                if places:
-                    chunk.render(places, self._values([chunk.rows[at] for at in places]))
-            self._version = version
+            changes = self._cursor.take()
+            if changes.start_again:
+                self._keep(set(changes.rows.column("number")))
+            else:
+                self._drop([event.row for event in changes.events if event.row is not None])
+            self._render(_Changed(changes.rows, changes.since))
             return [[chunk.texts[family] for chunk in self._chunks] for family in range(len(STORE_FAMILIES))]
 
-    def _values(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-        """The values of rows, of none half an update. Without the lock, which busy writers seldom leave free."""
-        values = list(map(_read, rows))
-        for at, each in enumerate(values):
-            version = each[_VERSION]
-            if version != each[_VERSION + 1] and version not in each[_VERSION + 2 :]:
-                values[at] = self._store.locked(_read, rows[at])
-        return values
-
-    def _follow(self) -> None:
-        """Let go of who is held no longer, and take in who is new: they stand behind all others."""
-        membership, held = self._store.held(self._membership)
-        if membership == self._membership:
-            return
-        self._membership = membership
-        at = 0
+    def _keep(self, numbers: set[int]) -> None:
         for chunk in self._chunks:
-            if held[at : at + len(chunk.rows)] == chunk.rows:
-                at += len(chunk.rows)
-                continue
-            places = []
-            for place, row in enumerate(chunk.rows):
-                if at < len(held) and held[at] is row:
-                    places.append(place)
-                    at += 1
-            chunk.keep(places)
-        self._chunks = [chunk for chunk in self._chunks if chunk.rows]
-        if len(self._chunks) > 8 + 4 * len(held) // _CHUNK:  # worn down by those who went: start again
-            self._chunks, self._version, at = [], 0, 0
-        for row in held[at:]:
-            if not self._chunks or len(self._chunks[-1].rows) == _CHUNK:
+            places = [at for at, number in enumerate(chunk.numbers) if number in numbers]
+            if len(places) < len(chunk.numbers):
+                chunk.keep(places)
+        self._tidy()
+
+    def _drop(self, gone: Iterable[int]) -> None:
+        of_chunk: dict[int, set[int]] = {}
+        firsts = [chunk.numbers[0] for chunk in self._chunks]
+        for number in gone:
+            if number <= self._newest:  # else it came and went between two scrapes
+                of_chunk.setdefault(bisect_right(firsts, number) - 1, set()).add(number)
+        for at, numbers in of_chunk.items():
+            chunk = self._chunks[at]
+            chunk.keep([place for place, number in enumerate(chunk.numbers) if number not in numbers])
+        if of_chunk:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Let go of empty chunks, and join small neighbours."""
+        chunks: list[_Chunk] = []
+        for chunk in self._chunks:
+            if chunks and len(chunks[-1].numbers) + len(chunk.numbers) <= _CHUNK:
+                _join(chunks[-1], chunk)
+            elif chunk.numbers:
+                chunks.append(chunk)
+        self._chunks = chunks
+
+    def _render(self, changed: _Changed) -> None:
+        """Render rows in the order of their numbers; those that are new stand behind all others."""
+        numbers = changed.numbers
+        new = bisect_right(numbers, self._newest)
+        start = 0
+        for chunk in self._chunks if new else ():
+            end = bisect_right(numbers, chunk.numbers[-1], start, new)
+            if end - start == len(chunk.numbers):
+                chunk.render(range(end - start), changed, start, changed.seen)
+            elif end > start:
+                places = [bisect_left(chunk.numbers, number) for number in numbers[start:end]]
+                chunk.render(places, changed, start, changed.seen)
+            start = end
+        while new < len(numbers):
+            if not self._chunks or len(self._chunks[-1].numbers) == _CHUNK:
                 self._chunks.append(_Chunk())
-            self._chunks[-1].append(row)
+            chunk = self._chunks[-1]
+            first = len(chunk.numbers)
+            end = min(len(numbers), new + _CHUNK - first)
+            chunk.append(numbers[new:end], changed.column("streamer")[new:end])
+            chunk.render(range(first, first + end - new), changed, new, -1)
+            new = end
+        if numbers:
+            self._newest = max(self._newest, numbers[-1])
+
+
+def _join(chunk: _Chunk, other: _Chunk) -> None:
+    chunk.numbers += other.numbers
+    chunk.names += other.names
+    for family, lengths in enumerate(other.lengths):
+        chunk.lengths[family].extend(lengths)
+        chunk.texts[family] += other.texts[family]

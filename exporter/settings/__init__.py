@@ -1,1 +1,1 @@
-"""Every flag and environment variable: text comes in, validated options go out."""
+"""Every option, declared once: flags, variables and keywords come in, checked options go out."""

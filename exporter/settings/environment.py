@@ -1,12 +1,12 @@
-"""The variables that have no flag: ``shared_stats`` reads them, which is made when the package is imported."""
+"""The variables that have no flag: only ``shared_stats`` reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from exporter.errors import SettingsError
+from exporter.settings.parsers import token_in
 
 PREFIX: Final = "CLIPPER_EXPORTER_"
 STRICT: Final = "CLIPPER_EXPORTER_STRICT"
@@ -26,9 +26,6 @@ def read_token(source: str, file: str) -> str | None:
     if not file:
         return None
     try:
-        token = Path(file).read_text(encoding="ascii").strip()
-    except (OSError, ValueError) as problem:
-        raise SettingsError([f"{source}: expected a file of ASCII text ({problem})"]) from None
-    if not token or not token.isprintable() or " " in token:
-        raise SettingsError([f"{source}: expected one word in the file"])
-    return token
+        return token_in(file)
+    except ValueError as problem:
+        raise SettingsError([f"{source}: {problem}"]) from None

@@ -1,116 +1,90 @@
-"""From the text of a flag or a variable to its value. Each parser raises ``ValueError`` that says what was expected."""
+"""From the text of a flag or a variable to its value. A parser raises ``ValueError``, which says what is wrong."""
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import tzinfo
+from pathlib import Path
 from typing import Final
+
+from exporter.settings import checks
+from exporter.settings.address import Address
 
 # Units and their order are Prometheus's: https://prometheus.io/docs/prometheus/latest/configuration/configuration/
 _UNITS: Final = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 _DURATION: Final = re.compile("".join(f"(?:([0-9]{{1,9}}){unit})?" for unit in _UNITS))
-_ORIGIN: Final = re.compile(r"https?://[^\s/?#@,*]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen; an empty ``host`` is every address of the machine."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def near(self) -> Address:
-        """The address that leads from this machine to whoever listens on this one."""
-        with suppress(ValueError):  # a name is as good from here as from elsewhere
-            if not self.host or ipaddress.ip_address(self.host).is_unspecified:
-                return Address("::1" if ":" in self.host else "127.0.0.1", self.port)
-        return self
 
 
 def address(text: str) -> Address:
-    """``host:port``, as :class:`Address`."""
+    """Parse ``host:port`` to an :class:`Address`."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or (":" in host and not bracketed):
-        raise ValueError("host:port, such as 127.0.0.1:9309, [::1]:9309 or :9309 for every address")
-    return Address(host.strip("[]"), int(port))
-
-
-def path(text: str) -> str:
-    """A path of ours that no other route has."""
-    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]", text) or re.match(r"/(-|api|socket\.io)(/|$)", text):
-        raise ValueError("a path such as /metrics, and not under /-, /api or /socket.io, which are taken")
-    return text
-
-
-def url(text: str) -> str:
-    """An address of the web, or nothing."""
-    if text and not re.fullmatch(r"https?://[^\s\"'<>]+", text):
-        raise ValueError("an address that begins with http:// or https://")
-    return text
+    if not colon or not re.fullmatch(r"[0-9]{1,9}", port) or (":" in host and not bracketed):
+        raise ValueError(f"{text!r} is not host:port, such as 127.0.0.1:9309, [::1]:9309 or :9309 for every address")
+    try:
+        checks.port(int(port))
+    except ValueError as problem:
+        raise ValueError(f"port {problem}") from None
+    return Address(checks.host(host.strip("[]")), int(port))
 
 
 def duration(text: str) -> float:
-    """A duration as Prometheus writes it, in seconds; 0 is one."""
+    """Parse a duration as Prometheus writes it to seconds; 0 is one."""
     match = _DURATION.fullmatch(text)
     if text == "0":
         return 0.0
     if not text or match is None:
-        raise ValueError("a duration such as 90s, 5m or 1h30m, or 0")
+        raise ValueError(f"{text!r} is not a duration such as 90s, 5m or 1h30m, or 0")
     return math.fsum(int(many or 0) * unit for many, unit in zip(match.groups(), _UNITS.values(), strict=True))
 
 
+def duration_text(seconds: float) -> str:
+    """Write seconds as :func:`duration` reads them."""
+    unit = next((unit for unit, size in _UNITS.items() if seconds >= size and seconds % size == 0), "s")
+    return f"{seconds / _UNITS[unit]:g}{unit}" if seconds else "0"
+
+
 def positive(text: str) -> float:
-    """A duration above 0, in seconds."""
+    """Parse a duration above 0 to seconds."""
     seconds = duration(text)
     if not seconds:
-        raise ValueError("a duration above 0, such as 10s")
+        raise ValueError(f"{text!r} is not a duration above 0, such as 10s")
     return seconds
 
 
 def origins(text: str) -> tuple[str, ...]:
-    """Origins of the web, or ``*``, separated by commas."""
-    found = _listed(text)
-    if found != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in found):
-        raise ValueError("origins such as https://grafana.example:3000, separated by commas, or * for all")
-    return found
+    """Parse origins of the web, or ``*``, separated by commas."""
+    return checks.origins(_listed(text))
 
 
 def count(text: str) -> int:
-    """A whole number of at least 1."""
-    if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) < 1:
-        raise ValueError("a whole number of at least 1")
-    return int(text)
+    """Parse a whole number of at least 1."""
+    if not re.fullmatch(r"[0-9]{1,12}", text):
+        raise ValueError(f"{text!r} is not a whole number of at least 1")
+    return checks.count(int(text))
 
 
 def whole(text: str) -> int:
-    """A whole number."""
+    """Parse a whole number."""
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
-        raise ValueError("a whole number")
+        raise ValueError(f"{text!r} is not a whole number")
     return int(text)
 
 
 def factor(text: str) -> float:
-    """A number above 0."""
+    """Parse a number above 0."""
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) <= 0:
-        raise ValueError("a number above 0, such as 1 or 2.5")
+        raise ValueError(f"{text!r} is not a number above 0, such as 1 or 2.5")
     return float(text)
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names separated by commas."""
+    """Parse names separated by commas."""
     found = _listed(text)
     if not all(found) or len(set(found)) != len(found) or "\N{REPLACEMENT CHARACTER}" in _utf8(text):
-        raise ValueError("names separated by commas, none empty, none twice, in UTF-8")
+        raise ValueError(f"{text!r} is not a list of names in UTF-8, separated by commas, none empty, none twice")
     return found
 
 
@@ -124,7 +98,7 @@ def _utf8(text: str) -> str:
 
 
 def zone(text: str) -> tzinfo | None:
-    """A time zone; ``None`` is the machine's own."""
+    """Parse the name of a time zone; ``None`` is the machine's own."""
     if text == "local":
         return None
     from zoneinfo import ZoneInfo  # noqa: PLC0415 - slow to import, and few name a zone
@@ -132,15 +106,36 @@ def zone(text: str) -> tzinfo | None:
     try:
         return ZoneInfo(text)
     except (OSError, ValueError, LookupError):
-        raise ValueError("local, or a name of the IANA time zone database such as Europe/Berlin") from None
+        raise ValueError(
+            f"{text!r} is not local, nor a name of the IANA time zone database such as Europe/Berlin"
+        ) from None
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    """Make the parser of one of ``choices``."""
+def token_in(file: str) -> str:
+    """Read the token that ``file`` holds."""
+    path = Path(checks.file(file))
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except OSError as problem:
+        raise ValueError(f"{file} cannot be read ({problem.strerror})") from None
+    except UnicodeDecodeError:
+        token = ""
+    return checks.token(token)
+
+
+def level(text: str) -> str:
+    """Parse a log level, in capitals or not; ``warning`` is ``warn``."""
+    lower = text.lower()
+    return "warn" if lower == "warning" else lower
+
+
+def one_of(*choices: str, read: Callable[[str], str] = str) -> Callable[[str], str]:
+    """Make the parser of one of ``choices``, which ``read`` makes of the text."""
 
     def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"one of {', '.join(choices)}")
-        return text
+        value = read(text)
+        if value not in choices:
+            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+        return value
 
     return parse

@@ -91,7 +91,6 @@ class Database:
         ids = execute("SELECT number, source, id FROM ids ORDER BY number").fetchall()
         today = execute("SELECT streamer, clips FROM clips_today ORDER BY rowid")
         return about.get("instance"), Counted(
-            version=0,
             whole=True,
             rows=rows,
             clips_today={_text(streamer): _count(clips) for streamer, clips in today},

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +17,12 @@ from exporter.errors import StorageError
 from exporter.storage.database import LOCK_WAIT, Database
 from exporter.storage.health import Health
 from exporter.storage.problems import Trouble
+from exporter.store.counters import Counted
 from exporter.store.store import Store
 
 GATHER: Final = 0.05  # seconds that changes are gathered for one commit, so that it is done within 0.1
 RETRY: Final = 2.0  # seconds after a failure
+_EVERYTHING: Final = -1  # the version before all: the journal tells everything to a follower from there
 _CLOSING: Final = 5.0  # seconds that the last commit may take
 _REFUSED: Final = frozenset({Trouble.LOCKED, Trouble.NO_FOLDER})
 
@@ -50,10 +54,9 @@ class Storage:
         self._health = Health(self._folder, clock)
         self._lock = threading.Lock()
         self._waiting: list[Future[None]] = []
-        self._since: int | None = None
-        self._ids_since = 0
+        self._cursor = store.follow(_EVERYTHING)
         self._armed = False
-        self._changed = threading.Event()
+        self._changed: queue.SimpleQueue[None] = queue.SimpleQueue()  # unlike an Event, safe in signal handlers
         self._hurry = threading.Event()
         self._tried = threading.Event()
         self._ending = False
@@ -83,7 +86,7 @@ class Storage:
             future.set_exception(problem)
         else:
             self._hurry.set()
-            self._changed.set()
+            self._changed.put(None)
         return future
 
     def flush(self, timeout: float | None = None) -> bool:
@@ -105,7 +108,7 @@ class Storage:
             return
         self._ending = True
         self._hurry.set()
-        self._changed.set()
+        self._changed.put(None)
         self._thread.join(_CLOSING)
 
     def _alive(self) -> bool:
@@ -149,12 +152,14 @@ class Storage:
 
     def _wait(self) -> None:
         if self._health.problem is None:
-            self._changed.wait()
+            self._changed.get()
             self._hurry.wait(self._gather)
         else:
             self._hurry.wait(self._retry)
-        # Before the store is asked: what changes from here on sets them again.
-        self._changed.clear()
+        # Before the store is asked: what changes from here on wakes this thread again.
+        with suppress(queue.Empty):
+            while True:
+                self._changed.get_nowait()
         self._hurry.clear()
 
     def _look(self) -> list[Future[None]]:
@@ -171,7 +176,7 @@ class Storage:
         # By the thread that changes the store, which must not wait: no lock here.
         self._armed = False
         self._health.changed()
-        self._changed.set()
+        self._changed.put(None)
 
     def _open(self) -> Database:
         database = Database.open(self._folder, self._lock_wait)
@@ -182,15 +187,19 @@ class Storage:
             raise
         if instance != self._store.instance:  # else it is what this very store has counted, and still has
             self._store.restore(earlier)
-        self._ids_since = earlier.ids_total
+        self._cursor.ids = earlier.ids_total
         return database
 
     def _commit(self, database: Database) -> None:
-        counted = self._store.counted(self._since, self._ids_since)
-        if not counted.empty:
-            database.write(counted, self._store.instance)
-            self._health.committed()
-        self._since, self._ids_since = counted.version, counted.ids_total
+        known, ids = self._cursor.version, self._cursor.ids
+        counted = Counted.of(self._cursor.take())
+        try:
+            if not counted.empty:
+                database.write(counted, self._store.instance)
+                self._health.committed()
+        except StorageError:
+            self._cursor.version, self._cursor.ids = known, ids  # all of it again, at the next attempt
+            raise
 
 
 def _tell(waiting: list[Future[None]], problem: StorageError | None) -> None:

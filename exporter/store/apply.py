@@ -14,7 +14,6 @@ from exporter.store.validation import Reason
 
 def apply(state: State, batch: Batch, now: float) -> tuple[int, int]:
     """Apply a batch whole, or refuse it and change nothing; returns how many updates it held, and known ids."""
-    state.settle(now)
     seen: set[EventId] = set()
 
     def is_new(source: str, name: str | None) -> bool:
@@ -26,20 +25,14 @@ def apply(state: State, batch: Batch, now: float) -> tuple[int, int]:
 
     triggers = [each for each in batch.triggers if is_new(batch.source, each.id)]
     clips = [streamer for streamer, name in batch.clips if is_new(batch.source, name)]
-    gauges = (*batch.viewer_counts, *batch.chat_velocities, *batch.recording_status)
-    _check_room(state, batch.cleared, {*gauges, *clips, *(each.streamer for each in triggers)}, triggers)
+    gauges = [(gauge, streamer, value) for gauge, values in batch.gauges() for streamer, value in values.items()]
+    streamers = {*(streamer for _, streamer, _ in gauges), *clips, *(each.streamer for each in triggers)}
+    _check_room(state, batch.cleared, streamers, triggers)
     state.ids.add(seen)
     for name in batch.cleared:
         state.drop(name, now)
-    for name, count in batch.viewer_counts.items():
-        row = state.touch(name, now)
-        row.viewers, row.viewers_version = count, row.version
-    for name, velocity in batch.chat_velocities.items():
-        row = state.touch(name, now)
-        row.velocity, row.velocity_version = velocity, row.version
-    for name, recording in batch.recording_status.items():
-        row = state.touch(name, now)
-        row.recording, row.recording_version = recording, row.version
+    for gauge, name, value in gauges:
+        state.post(name, gauge, value, now)
     for each in triggers:
         state.trigger(each.streamer, each.type, each.details, now, each.at)
     for name in clips:

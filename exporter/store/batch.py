@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from exporter.errors import InvalidBatch, InvalidUpdate, shown
 from exporter.store import validation
+from exporter.store.journal import GAUGES
 from exporter.store.validation import Limits, Reason
 
 FUTURE: Final = 60.0  # seconds by which clocks may differ
@@ -46,16 +47,31 @@ class Batch:
     cleared: list[str] = field(default_factory=list)
     source: str = ""
 
+    def gauges(self) -> Iterator[tuple[str, Mapping[str, float]]]:
+        """Yield the field of a row and the values for it by streamer, gauge by gauge."""
+        for name, gauge in GAUGES.items():
+            yield gauge, getattr(self, name)
+
+    @property
+    def counted(self) -> bool:
+        """Whether anything in it outlives a restart: gauges do not."""
+        return bool(self.triggers or self.clips or self.cleared)
+
 
 class NotJson(InvalidBatch):
     """A body that is not JSON at all."""
 
 
-def parse(body: bytes) -> Any:
-    """Read a body as JSON (RFC 8259), and strictly: no name twice in an object, no number that is none.
+def read(body: bytes, limits: Limits, now: float) -> Batch:
+    """Read the body of a ``POST /api/stats`` into a batch; ``now`` is Unix time.
 
-    Raises :class:`NotJson`.
+    Raises :class:`NotJson`, and :class:`~exporter.errors.InvalidBatch` with all mistakes, each with its path.
     """
+    return _Reader(limits, now).read(_parse(body))
+
+
+def _parse(body: bytes) -> Any:
+    """Parse JSON (RFC 8259) strictly: no name twice in an object, no number that JSON has not."""
     try:
         return json.loads(
             body.decode(), object_pairs_hook=_object, parse_int=_int, parse_float=_float, parse_constant=_constant
@@ -91,14 +107,6 @@ def _float(text: str) -> float:
 
 def _constant(text: str) -> float:
     raise ValueError(f"{text}, which is no number of JSON's")
-
-
-def read(data: Any, limits: Limits, now: float) -> Batch:
-    """Read what :func:`parse` gave into a batch; ``now`` is Unix time.
-
-    Raises :class:`~exporter.errors.InvalidBatch` with all mistakes, each with the path of what is wrong.
-    """
-    return _Reader(limits, now).read(data)
 
 
 class _Reader:

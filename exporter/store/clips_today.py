@@ -9,7 +9,7 @@ from typing import Final
 _SET_BACK: Final = 2 * 86400.0  # seconds; a clock set back over one midnight is nearer to the next but one
 
 
-class DailyCounts:
+class ClipsToday:
     """How often each name was counted today, in a time zone (``None``: the machine's own). Not thread-safe.
 
     At most ``capacity`` names are kept; past it the longest-known name that is not among those in use makes room.

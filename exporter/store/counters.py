@@ -1,13 +1,14 @@
-"""What of a store outlives its process: all that was counted. Gauges do not, for nobody knows if they still hold."""
+"""What of a store outlives its process: all that was counted. Gauges do not: nobody knows if they still hold."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from exporter.store.event_ids import EventId
-from exporter.store.rows import Row
+from exporter.store.journal import Changes
+from exporter.store.rows import EVENTS
 from exporter.store.state import State
 from exporter.store.triggers import Trigger
 
@@ -22,14 +23,13 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Everything counted up to a store's ``version`` if ``whole``, else what of it may have changed.
+    """All that was counted if ``whole``, else what of it may have changed.
 
-    ``rows`` has ``None`` for a streamer of whom nothing is counted, ``clips_today`` a 0; ``day_ends`` is the Unix time
-    when its day does. ``recent`` are the newest triggers, newest first, always all of them. ``ids`` are the newest of
-    the ``ids_total`` that there ever were, oldest first.
+    ``rows`` has ``None`` for a streamer with nothing counted, ``clips_today`` a 0; ``day_ends`` is the Unix time when
+    its day ends. ``recent`` are the newest triggers, newest first, always all of them. ``ids`` are the newest of the
+    ``ids_total`` that there ever were, oldest first.
     """
 
-    version: int
     whole: bool
     rows: Mapping[str, Counts | None]
     clips_today: Mapping[str, int]
@@ -38,36 +38,36 @@ class Counted:
     ids: list[EventId]
     ids_total: int
 
+    @classmethod
+    def of(cls, changes: Changes) -> Self:
+        """Return what was counted in ``changes``.
+
+        A streamer with nothing counted is left out of the whole: its counters start at 0 when it is seen again.
+        """
+        counted = {}
+        if changes.rows.has("clips"):
+            fields = ("streamer", "clips", "triggers", "last_triggers")
+            columns = zip(*map(changes.rows.column, fields), strict=True)
+            counted = {name: Counts(*counts) for name, *counts in columns if counts[0] or any(counts[1].values())}
+        rows: dict[str, Counts | None] = {}
+        if changes.start_again:
+            rows |= counted
+        else:
+            rows |= {event.streamer: counted.get(event.streamer) for event in changes.events}
+        return cls(
+            changes.start_again,
+            rows,
+            changes.clips_today,
+            changes.day_ends,
+            changes.recent,
+            changes.ids,
+            changes.ids_total,
+        )
+
     @property
     def empty(self) -> bool:
         """Whether nothing changed."""
         return not (self.whole or self.rows or self.ids)
-
-
-def take(state: State, since: int | None, ids_since: int) -> Counted:
-    """What was counted after the version ``since``, or all if that is ``None`` or too old, and the ids added since.
-
-    A streamer with nothing counted is left out of all: when it is seen again its counters start at 0 anyway.
-    """
-    names = None if since is None else state.log.streamers(since)
-    today = state.clips_today.copy()
-    rows: dict[str, Counts | None] = {}
-    for name in state.rows if names is None else names:
-        row = state.rows.get(name)
-        if row is not None and (row.clips or any(row.triggers.values())):
-            rows[name] = Counts(row.clips, row.triggers, row.last_triggers)
-        elif names is not None:
-            rows[name] = None
-    return Counted(
-        version=state.version,
-        whole=names is None,
-        rows=rows,
-        clips_today=today if names is None else {name: today.get(name, 0) for name in names},
-        day_ends=state.clips_today.ends,
-        recent=state.history.copy(),
-        ids=state.ids.since(ids_since),
-        ids_total=state.ids.total,
-    )
 
 
 def restore(state: State, earlier: Counted, now: float) -> None:
@@ -76,16 +76,18 @@ def restore(state: State, earlier: Counted, now: float) -> None:
     for name, counts in earlier.rows.items():
         if counts is None:
             continue
-        row = state.rows.setdefault(name, Row(name, state.zeros, state.never))
+        new = name not in state.rows
+        row = state.row(name, now)
+        if new:
+            row.updated = None
         triggers = {kind: row.triggers.get(kind, 0) + count for kind, count in counts.triggers.items()}
         newest = {kind: max(at, row.last_triggers.get(kind, at)) for kind, at in counts.last_triggers.items()}
         state.others.update(kind for kind in triggers if kind not in row.triggers)
-        row.version = version
         row.triggers = {**row.triggers, **triggers}
         row.last_triggers = {**row.last_triggers, **newest}
         row.clips += counts.clips
-        row.events_version = version
+        row.version = row.events_version = state.changed[EVENTS] = version
     for trigger in reversed(earlier.recent):
-        state.history.add(trigger)
+        state.recent.add(trigger)
     state.clips_today.restore(earlier.clips_today, earlier.day_ends, now)
     state.ids.restore(earlier.ids, earlier.ids_total)

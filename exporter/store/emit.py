@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
-_lock = threading.Lock()
-_emits: list[Callable[[], None]] = []
+# Without a lock, because a signal handler may call in here while its own thread is in here. Each step is atomic.
+_emits: dict[object, Callable[[], None]] = {}
 
 
 def emit_stats_update() -> None:
     """Push to live subscribers now, from any thread; without any, do nothing."""
-    with _lock:
-        emits = tuple(_emits)
-    for emit in emits:
+    for emit in _emits.copy().values():
         emit()
 
 
 def on_emit(emit: Callable[[], None]) -> Callable[[], None]:
     """Have ``emit`` called by every :func:`emit_stats_update`; returns what ends that."""
-    with _lock:
-        _emits.append(emit)
+    key = object()
+    _emits[key] = emit
 
     def end() -> None:
-        with _lock:
-            _emits.remove(emit)
+        del _emits[key]
 
     return end

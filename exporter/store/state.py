@@ -1,220 +1,333 @@
-"""Everything a store holds. Not thread-safe, and told what time it is."""
+"""Everything that a store holds. Not thread-safe, and told what time it is."""
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import tzinfo
+from typing import Final
 
 from exporter.errors import InvalidUpdate
 from exporter.store import validation
-from exporter.store.changes import Changes, EventLog
-from exporter.store.clips_today import DailyCounts
+from exporter.store.clips_today import ClipsToday
 from exporter.store.event_ids import KnownIds
-from exporter.store.rows import Row
-from exporter.store.triggers import Trigger, TriggerHistory
+from exporter.store.journal import CLEARED, CLIPS, TRIGGERS, Changes, Journal
+from exporter.store.rows import EVENTS, PARTS, READINGS, Gauge, Reading, Row, Rows, posted_readings
+from exporter.store.triggers import RecentTriggers, Trigger
 from exporter.store.validation import Limits, Reason
+
+STEP: Final = 1_000
+"""Rows that are looked at while others wait for the lock: less than a millisecond."""
 
 
 class State:
     """Every streamer's row in the order first seen, the newest triggers, today's clips, and the version of it all.
 
     ``declared`` are the trigger types whose counters start at 0; ``stale_after`` is in seconds, 0 for never; ``now`` is
-    Unix time, here and in every method, which expects it not to fall but is not harmed if it does; ``log`` is told of
-    every event. :meth:`touch` and :meth:`check_type` refuse by raising :class:`~exporter.errors.InvalidUpdate`; nothing
-    else refuses anything.
+    Unix time, here and in every method; a clock that is set back does no harm. :meth:`check_streamer` and
+    :meth:`check_type` raise :class:`~exporter.errors.InvalidUpdate`; nothing else refuses anything.
+
+    ``rows`` and ``posted`` are the only parts that writers touch without the store's lock: they look a row up, replace
+    the reading of one of its gauges, and then enter the gauge into ``posted``. :meth:`take_in` shows it to readers.
     """
 
     def __init__(
-        self,
-        declared: Iterable[str],
-        limits: Limits,
-        stale_after: float,
-        time_zone: tzinfo | None,
-        now: float,
-        *,
-        log: EventLog,
+        self, declared: Iterable[str], limits: Limits, stale_after: float, time_zone: tzinfo | None, now: float
     ) -> None:
         self.limits = limits
         self.zeros: Mapping[str, int] = dict.fromkeys(declared, 0)
         self.never: Mapping[str, float] = {}
         self.others: Counter[str] = Counter()  # types not declared, by the number of rows that have them
-        self._stale_after = stale_after
-        self._next_expiry = math.inf
-        self.restored = 0.0
-        self.log = log
-        self.ids = KnownIds()
         self.rows: dict[str, Row] = {}
-        self.history = TriggerHistory()
-        self.clips_today = DailyCounts(time_zone, limits.streamers, now)
+        self.posted: dict[str, dict[Gauge, Row]] = {name: {} for name in READINGS}
+        self.recent = RecentTriggers()
+        self.clips_today = ClipsToday(time_zone, limits.streamers, now)
+        self.ids = KnownIds()
+        self.journal = Journal()
         self.version = 0
-        self.membership = 0
-        """Rises whenever ``rows`` gains or loses one."""
+        self.changed = dict.fromkeys(PARTS, 0)
+        """The version at which each part of any row last changed."""
+        self._replaced: dict[Row, Row] = {}
+        self.last_updated = now
         self.expired = 0
-        self._unasked = 0  # changes that time made
-        self.last_updated = now
-        self.waiting: list[Callable[[], None]] = []
-        """Called, and forgotten, at the next change."""
+        self._stale_after = stale_after
+        self._numbers = 0  # rows that there ever were
+        self._restored = 0.0
+        # When rows expire: each second has the rows that were due then when they were last looked at. Updates leave
+        # them where they are; a row that was updated since moves on when its second comes.
+        self._due: dict[float, list[Row]] = {}
+        self._seconds: list[float] = []  # a heap of the keys
+        self._latest = 0.0
 
-    @property
-    def asked(self) -> int:
-        """How many changes somebody asked for: all but those that time made."""
-        return self.version - self._unasked
+    # -- rows
 
-    def touch(self, streamer: object, now: float) -> Row:
-        """The streamer's row, a new one if there is none, as changed now: its version is the one of this change.
-
-        Refuses what is no name and one streamer too many.
-        """
-        if now >= self._next_expiry:
-            self._expire(now)
-        try:
-            row = self.rows[streamer]  # type: ignore[index]
-        except (KeyError, TypeError):  # not known yet, or not even something that a name can be
-            row = self._admit(validation.name("streamer", streamer, self.limits), now)
-        # Every update passes here: all is spelt out, for calls are most of what an update costs.
-        self.version = row.version = self.version + 1
-        self.last_updated = now
-        row.updated = now
-        if self.waiting:
-            self._wake()
-        return row
-
-    def _admit(self, name: str, now: float) -> Row:
-        row = self.rows.get(name)
-        if row is None:
+    def check_streamer(self, streamer: object, now: float) -> str:
+        """Return the streamer's name. Refuses what is no name and one streamer too many."""
+        name = validation.name("streamer", streamer, self.limits)
+        if name not in self.rows and len(self.rows) >= self.limits.streamers:
+            self.expire(now, STEP)
             if len(self.rows) >= self.limits.streamers:
-                expected = f"one of the {self.limits.streamers} streamers held, which is the limit"
+                expected = f"at most {self.limits.streamers} streamers at once"
                 raise InvalidUpdate("streamer", name, expected, Reason.STREAMERS)
-            row = self.rows[name] = Row(name, self.zeros, self.never)
-            self.membership += 1
+        return name
+
+    def row(self, name: str, now: float) -> Row:
+        """Return the streamer's row, a new one if there is none."""
+        row = self.rows.get(name)
+        if row is not None and self._is_stale(row, now):
+            self._take_in_row(row, now)
+            row = self.rows[name]
+            if self._is_stale(row, now):
+                self._drop_stale(row, now)
+                row = None
+        if row is None:
+            self._numbers += 1
+            row = self.rows[name] = Row(self._numbers, name, self.zeros, self.never)
+            row.updated = now
+            self.changed = dict.fromkeys(PARTS, self.version + 1)  # the change that the row is for shows all of it
             if self._stale_after:
-                self._next_expiry = min(self._next_expiry, self._expiry(now))
+                self._enter(row, self._expiry(now))
         return row
 
-    def _changed(self, now: float) -> int:
+    def post(self, name: str, gauge: str, value: float, now: float) -> None:
+        """Report a gauge as writers do, for a streamer that has no row yet or in the middle of a batch."""
+        row = self.row(name, now)
+        posted: Gauge = getattr(row, gauge)
+        posted.reading = (value, now)
+        self.posted[gauge][posted] = row
+
+    def touch(self, row: Row, now: float) -> int:
+        """Note that an event changed a row now; returns the version of the change."""
         self.version += 1
         self.last_updated = now
-        if self.waiting:
-            self._wake()
+        row.version = row.events_version = self.changed[EVENTS] = self.version
+        row.updated = now
         return self.version
-
-    def _wake(self) -> None:
-        waiting, self.waiting = self.waiting, []
-        for wake in waiting:
-            wake()
-
-    def check_type(self, kind: str) -> None:
-        """Refuse one trigger type too many."""
-        if kind in self.zeros or kind in self.others:
-            return
-        if len(self.zeros) + len(self.others) >= self.limits.trigger_types:
-            expected = f"one of the {self.limits.trigger_types} trigger types known, which is the limit"
-            raise InvalidUpdate("trigger_type", kind, expected, Reason.TRIGGER_TYPES)
-
-    def trigger(self, streamer: object, kind: str, details: str, now: float, at: float | None = None) -> None:
-        """Count a trigger of a type that was checked; ``details`` are JSON, ``at`` its time if that is not ``now``."""
-        row = self.touch(streamer, now)
-        if kind not in row.triggers:
-            self.others[kind] += 1
-        row.triggers = {**row.triggers, kind: row.triggers.get(kind, 0) + 1}
-        # What is reported late may be older than the newest; what happens here and now is the newest.
-        newest = now if at is None else max(at, row.last_triggers.get(kind, at))
-        row.last_triggers = {**row.last_triggers, kind: newest}
-        trigger = Trigger(row.streamer, kind, now if at is None else at, details)
-        row.events_version = row.version
-        self.history.add(trigger)
-        self.log.trigger(row.version, trigger)
-
-    def clip(self, streamer: object, now: float) -> None:
-        """Count a clip."""
-        self.settle(now)
-        row = self.touch(streamer, now)
-        row.clips += 1
-        row.events_version = row.version
-        forgotten = self.clips_today.increment(row.streamer, self.rows)
-        self.log.clip(row.version, row.streamer)
-        if forgotten is not None:
-            self._unasked += 1
-            self.log.cleared(self._changed(now), forgotten)
 
     def drop(self, name: str, now: float) -> bool:
         """Remove a streamer's row; tells whether there was one."""
         row = self.rows.pop(name, None)
         if row is None:
             return False
-        self.membership += 1
+        row.held = False
         for kind in row.triggers.keys() - self.zeros.keys():
             self.others[kind] -= 1
-            if not self.others[kind]:  # nobody has it any more: it makes room for another
+            if not self.others[kind]:  # no streamer has it any more: it makes room for another
                 del self.others[kind]
-        self.log.cleared(self._changed(now), name)
+        self.version += 1
+        self.last_updated = now
+        self.journal.add(self.version, CLEARED, name, row=row.number)
         return True
 
     def reset(self, now: float) -> None:
         """Forget every streamer, trigger and clip."""
-        self.rows.clear()
-        self.membership += 1
-        self.others.clear()
-        self.history.clear()
+        for name in list(self.rows):
+            self.drop(name, now)
+        for posted in self.posted.values():
+            posted.clear()
+        self.recent.clear()
         self.clips_today.clear()
-        self._next_expiry = math.inf
-        self.log.cut(self._changed(now))
+        self._start_again(now)
 
-    def settle(self, now: float) -> None:
-        """Let time do its work: drop who is stale, begin a new day."""
-        # Later than from now on is no expiry, but for a clock that was ahead and is set back.
-        if now >= self._next_expiry or self._expiry(now) < self._next_expiry < math.inf:
-            self._expire(now)
+    def _start_again(self, now: float) -> int:
+        self.version += 1
+        self.last_updated = now
+        self.journal.start_again(self.version)
+        return self.version
+
+    # -- events
+
+    def check_type(self, kind: str, now: float) -> None:
+        """Refuse one trigger type too many."""
+        if kind in self.zeros or kind in self.others:
+            return
+        if len(self.zeros) + len(self.others) >= self.limits.trigger_types:
+            self.expire(now, STEP)  # the streamer that has one of them may be gone
+        if len(self.zeros) + len(self.others) >= self.limits.trigger_types:
+            expected = f"at most {self.limits.trigger_types} trigger types"
+            raise InvalidUpdate("trigger_type", kind, expected, Reason.TRIGGER_TYPES)
+
+    def trigger(self, name: str, kind: str, details: str, now: float, at: float | None = None) -> None:
+        """Count a trigger of a type that was checked; ``details`` are JSON text, ``at`` its time if not ``now``."""
+        row = self.row(name, now)
+        version = self.touch(row, now)
+        if kind not in row.triggers:
+            self.others[kind] += 1
+        row.triggers = {**row.triggers, kind: row.triggers.get(kind, 0) + 1}
+        # A trigger that is reported late may be older than the newest; one without a time is the newest.
+        newest = now if at is None else max(at, row.last_triggers.get(kind, at))
+        row.last_triggers = {**row.last_triggers, kind: newest}
+        trigger = Trigger(row.streamer, kind, now if at is None else at, details)
+        self.recent.add(trigger)
+        self.journal.add(version, TRIGGERS, row.streamer, trigger=trigger)
+
+    def clip(self, name: str, now: float) -> None:
+        """Count a clip."""
+        self.turn_day(now)
+        row = self.row(name, now)
+        version = self.touch(row, now)
+        row.clips += 1
+        forgotten = self.clips_today.increment(row.streamer, self.rows)
+        self.journal.add(version, CLIPS, row.streamer)
+        if forgotten is not None:
+            self.version += 1
+            self.journal.add(self.version, CLEARED, forgotten)
+
+    # -- what time and writers did
+
+    def turn_day(self, now: float) -> None:
+        """Begin a new day if it is time."""
         if self.clips_today.turn(now):
-            self._unasked += 1
-            self.log.cut(self._changed(now))
+            self._start_again(now)
+
+    def take_in(self, now: float, most: int) -> None:
+        """Show readers the readings posted since, of at most ``most`` gauges."""
+        for name, gauges in self.posted.items():
+            posted: list[tuple[Gauge, Row]] = []
+            # Writers only add, but a signal handler may take in what is looked at here.
+            with suppress(KeyError):
+                posted += [gauges.popitem() for _ in range(min(most, len(gauges)))]
+            if posted:
+                self._take_in(name, posted, now)
+        self._replaced.clear()
+
+    def _take_in(self, name: str, posted: list[tuple[Gauge, Row]], now: float) -> None:
+        # They left ``posted`` first, and are read now: what was posted in between is taken in now and once more later.
+        readings = posted_readings(gauge for gauge, _ in posted)
+        version = self.version = self.changed[name] = self.version + 1
+        stale_after = self._stale_after or math.inf
+        newest = -math.inf
+        # Every update of every streamer comes by here: the usual case first, and spelled out.
+        for (gauge, row), reading in zip(posted, readings, strict=True):
+            if reading is gauge.known:
+                continue
+            at, updated = reading[1], row.updated
+            if updated is None or not updated <= now or at > now or at - updated > stale_after or not row.held:
+                self._take_in_one(name, row, reading, now)
+                continue
+            gauge.known = reading
+            gauge.version = row.version = version
+            if at > updated:
+                row.updated = at
+                newest = max(newest, at)
+        if newest > self.last_updated or self.last_updated > now:
+            self.last_updated = min(now, max(newest, 0.0))
+
+    def _take_in_one(self, name: str, row: Row, reading: Reading, now: float) -> None:
+        """Take in a reading after a gap, a clock that was set back, or the end of its row."""
+        at = min(reading[1], now)  # a clock that was set back must not leave a time in the future
+        if row.held and self._is_stale(row, at):
+            # Nobody looked at the row between the end of its stream and this reading.
+            self._drop_stale(row, now)
+            self._replaced[row] = self.row(row.streamer, at)
+        if row in self._replaced:
+            row = self._replaced[row]
+            if row.updated is not None and self._stale_after and self._expiry(at) <= row.updated:
+                return  # it belongs to the time before
+        if not row.held:
+            return  # it was dropped while its writer was at work
+        gauge: Gauge = getattr(row, name)
+        gauge.reading = gauge.known = reading
+        gauge.version = row.version = self.version
+        if row.updated is None or row.updated > now or at > row.updated:
+            row.updated = at
+        self.last_updated = max(at, self.last_updated if self.last_updated <= now else at)
+
+    def _take_in_row(self, row: Row, now: float) -> None:
+        for name, posted in self.posted.items():
+            gauge: Gauge = getattr(row, name)
+            if posted.pop(gauge, None) is not None:
+                self._take_in(name, [(gauge, row)], now)
+
+    def _is_stale(self, row: Row, now: float) -> bool:
+        return bool(self._stale_after) and self._expiry(row.updated) <= now
+
+    def _drop_stale(self, row: Row, now: float) -> None:
+        if self.drop(row.streamer, now):
+            self.expired += 1
+
+    def expire(self, now: float, most: int) -> None:
+        """Drop who is stale, after looking at no more than ``most`` rows that may be."""
+        if self._expiry(now) < self._latest:
+            self._set_clock_back(now)
+        while self._seconds and self._seconds[0] <= now and most > 0:
+            second = self._seconds[0]
+            rows = self._due[second]
+            while rows and most > 0:
+                most -= 1
+                row = rows.pop()
+                self._take_in_row(row, now)
+                if not row.held:
+                    continue
+                if self._is_stale(row, now):
+                    self._drop_stale(row, now)
+                else:
+                    self._enter(row, self._expiry(row.updated))
+            if not rows:
+                heapq.heappop(self._seconds)
+                del self._due[second]
+
+    def behind(self, now: float) -> bool:
+        """Whether more rows wait for :meth:`take_in` or :meth:`expire` than may be looked at in one go."""
+        due = self._due[self._seconds[0]] if self._seconds and self._seconds[0] <= now else ()
+        return len(due) > STEP or any(len(posted) > STEP for posted in self.posted.values())
 
     def _expiry(self, updated: float | None) -> float:
-        # At whole seconds: however many streamers fall silent, the rows are searched at most once a second.
-        return int(self.restored if updated is None else updated) + 1 + self._stale_after
+        # At whole seconds: rows that are due together are looked at together.
+        return int(self._restored if updated is None else updated) + 1 + self._stale_after
 
-    def _expire(self, now: float) -> None:
-        self.restored = min(self.restored, now)
-        for row in self.rows.values():
-            if row.updated is not None and row.updated > now:
-                row.updated = now
-        stale = [name for name, row in self.rows.items() if now >= self._expiry(row.updated)]
-        for name in stale:
-            self.drop(name, now)
-        self.expired += len(stale)
-        self._unasked += len(stale)
-        self._next_expiry = min((self._expiry(row.updated) for row in self.rows.values()), default=math.inf)
+    def _enter(self, row: Row, expiry: float) -> None:
+        if expiry not in self._due:
+            self._due[expiry] = []
+            heapq.heappush(self._seconds, expiry)
+            self._latest = max(self._latest, expiry)
+        self._due[expiry].append(row)
+
+    def _set_clock_back(self, now: float) -> None:
+        """Bring every row's time and expiry back to a clock that was ahead."""
+        self._due, self._seconds, self._latest = {}, [], 0.0
+        self._restored = min(self._restored, now)
+        for row in list(self.rows.values()):
+            if row.updated is not None:
+                row.updated = min(row.updated, now)
+            self._enter(row, self._expiry(row.updated))
+
+    # -- followers and storage
+
+    def changes(self, since: int, upto: int | None, ids: int) -> Changes:
+        """Return what changed after the version ``since``: events up to ``upto``, and ids after the first ``ids``."""
+        events, complete = self.journal.since(since)
+        start_again = not complete or since > self.version
+        version = self.version
+        if upto is not None and not start_again and upto < version:
+            version = max(upto, since)
+            events = [event for event in events if event.version <= version]
+        rows = self.rows.values()
+        today: Mapping[str, int]
+        if start_again:
+            today = self.clips_today.copy()
+        else:
+            rows = [row for row in rows if row.version > since] if self.version > since else []  # type: ignore[assignment]
+            today = {event.streamer: self.clips_today.get(event.streamer) for event in events}
+        return Changes(
+            since=since,
+            version=version,
+            start_again=start_again,
+            rows=Rows(rows, {part for part, version in self.changed.items() if version > since}),
+            events=events,
+            total=self.journal.total,
+            recent=self.recent.copy(),
+            clips_today=today,
+            day_ends=self.clips_today.ends,
+            ids=self.ids.since(ids),
+            ids_total=self.ids.total,
+        )
 
     def begin_restoring(self, now: float) -> int:
-        """Make ready for rows of an earlier store, who have ``stale_after`` to be updated; return their version."""
-        self.settle(now)
-        self.restored = now
-        if self._stale_after:
-            self._next_expiry = min(self._next_expiry, self._expiry(now))
-        self.membership += 1
-        self._unasked += 1
-        version = self._changed(now)
-        self.log.cut(version)
-        return version
-
-    def changes(self, since: int, upto: int | None = None) -> Changes | None:
-        """What changed after the version ``since``, events up to ``upto``; ``None`` if that cannot be told any more."""
-        changes = self.gauges(since)
-        if upto is not None:
-            changes.version = min(upto, self.version)
-        return changes if since <= self.version and self.log.put(since, changes) else None
-
-    def gauges(self, since: int) -> Changes:
-        """The gauges that changed after the version ``since``, and no events; all of them for 0."""
-        changes = Changes(self.version)
-        for row in self.rows.values():
-            if row.version > since:
-                if row.viewers is not None and row.viewers_version > since:
-                    changes.viewer_counts[row.streamer] = row.viewers
-                if row.velocity is not None and row.velocity_version > since:
-                    changes.chat_velocities[row.streamer] = row.velocity
-                if row.recording is not None and row.recording_version > since:
-                    changes.recording_status[row.streamer] = row.recording
-        return changes
+        """Prepare for rows of an earlier store, which have ``stale_after`` to be updated; returns their version."""
+        self.turn_day(now)
+        self._restored = now
+        return self._start_again(now)

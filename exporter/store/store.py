@@ -1,26 +1,41 @@
-"""The store as those see it that follow it or hand things on to it: collector, live push, storage, pusher."""
+"""The store behind its lock, as its followers see it.
+
+**What holds.** An update is one call: a gauge, a trigger, a clip, a clear, or a batch. Readers see an update whole or
+not at all, and a snapshot or the changes that a cursor takes are of one moment.
+
+Gauges are reported thousands of times a minute, so they take no lock: a writer replaces a gauge's reading and enters
+the gauge into ``State.posted``. Readers hold the lock, take in what was posted, and look at that alone. Everything else
+holds the lock from its beginning to its end. Each step that goes without the lock is one operation on one object, which
+builds without a GIL make atomic as well. What only a GIL gives: readings that two calls report for two streamers, one
+just before and one while somebody reads, are never seen in the other order.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
+import sys
 import threading
-from collections.abc import Callable, Iterable
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, TypedDict, TypeVar
+from typing import Any, NamedTuple, TypedDict
 
 from exporter.errors import InvalidBatch, InvalidUpdate
 from exporter.store import validation
 from exporter.store.apply import apply
-from exporter.store.batch import read
-from exporter.store.changes import Changes, EventLog
-from exporter.store.counters import Counted, restore, take
-from exporter.store.rows import Row, RowCopy, copies
-from exporter.store.state import State
-from exporter.store.triggers import TriggerEntry, iso
+from exporter.store.batch import Batch, read
+from exporter.store.counters import Counted, restore
+from exporter.store.encoding import array, compact, members
+from exporter.store.journal import GAUGES, Changes
+from exporter.store.rows import READINGS, RowCopy, Rows
+from exporter.store.state import STEP, State
+from exporter.store.triggers import Trigger, TriggerEntry, iso
 from exporter.store.validation import Limits, Reason
-
-T = TypeVar("T")
 
 
 class Stats(TypedDict):
@@ -34,15 +49,53 @@ class Stats(TypedDict):
     last_updated: str
 
 
-def reported(rows: Iterable[RowCopy], gauge: str) -> dict[str, Any]:
-    """The values of one gauge by streamer, of those for whom it was ever reported."""
-    return {row.streamer: value for row in rows if (value := getattr(row, gauge)) is not None}
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything in a store at one moment."""
+
+    version: int
+    rows: Rows
+    recent: tuple[Trigger, ...]
+    clips_today: dict[str, int]
+    updated: float
+
+    def stats(self) -> Stats:
+        """Return the snapshot as plain data that JSON can hold."""
+        return {
+            "viewer_counts": reported(self.rows, "viewers"),
+            "chat_velocities": reported(self.rows, "velocity"),
+            "recording_status": reported(self.rows, "recording"),
+            "recent_triggers": [trigger.entry() for trigger in self.recent],
+            "clips_today": self.clips_today,
+            "last_updated": iso(self.updated),
+        }
+
+    def text(self) -> str:
+        """Return :meth:`stats` as JSON text."""
+        texts = {name: compact(reported(self.rows, gauge)) for name, gauge in GAUGES.items()}
+        texts["recent_triggers"] = array(trigger.text() for trigger in self.recent)
+        texts["clips_today"] = compact(self.clips_today)
+        texts["last_updated"] = compact(iso(self.updated))
+        return members(texts)
+
+
+class Applied(NamedTuple):
+    """What became of a batch: updates applied, and events left out because their ids are known."""
+
+    applied: int
+    duplicates: int
+
+
+def reported(rows: Rows, gauge: str) -> dict[str, Any]:
+    """Return the values of one gauge by streamer, of those that reported it."""
+    columns = zip(rows.column("streamer"), rows.column(gauge), strict=True)
+    return {streamer: value for streamer, value in columns if value is not None}
 
 
 class Store:
-    """A :class:`~exporter.store.state.State` behind a lock, with a clock. Any thread may call anything."""
+    """A :class:`~exporter.store.state.State` with a lock and a clock. Any thread may call anything."""
 
-    # Opened by a method, for Python calls __init__ again at every SharedStats().
+    # Opened by a method: Python calls __init__ again at every SharedStats().
 
     def _open(
         self,
@@ -52,143 +105,227 @@ class Store:
         stale_after: float,
         time_zone: tzinfo | None,
         clock: Callable[[], float],
-        log: EventLog,
     ) -> None:
         if not 0 <= stale_after < math.inf:
             raise ValueError(f"stale_after: expected a finite number of seconds, 0 for never, got {stale_after!r}")
         declared = [validation.name("trigger_types", each, limits) for each in trigger_types]
         if len(declared) > limits.trigger_types:
             raise InvalidUpdate("trigger_types", declared, f"at most {limits.trigger_types}", Reason.TRIGGER_TYPES)
-        self._state = State(declared, limits, stale_after, time_zone, clock(), log=log)
         self._limits = limits
         self._clock = clock
-        # Reentrant, because a signal handler or a finalizer may report a number while its own thread is in here.
+
+        def new_state() -> State:
+            return State(declared, limits, stale_after, time_zone, clock())
+
+        self._new_state = new_state
+        self._begin()
+        _stores.add(self)
+
+    def _begin(self) -> None:
+        """Hold nothing, as at the start of a process."""
+        self._state = self._new_state()
+        # Reentrant: a signal handler or a finalizer may report a number while its own thread holds the lock.
         self._lock = threading.RLock()
-        # A clipper's chat reader comes by thousands of times a minute; this takes half as long as a with statement.
-        self._acquire, self._release = self._lock.acquire, self._lock.release
+        # What a gauge's update needs, at hand.
+        self._rows = self._state.rows
+        self._posted_viewers, self._posted_velocity, self._posted_recording = (
+            self._state.posted[name] for name in READINGS
+        )
+        self._waiting: deque[Callable[[], None]] = deque()
+        # Counts updates: one call into C, so that two threads never take the same number.
+        self._count: Callable[[], int] = itertools.count().__next__
+        self._looks_at_count = 0
         self.instance = os.urandom(8).hex()
-        """Differs for every store that starts empty: whoever pushes gauges must send them again when it changes."""
-        self._http_updates = self._http_changes = 0
+        """Differs for every store that starts empty: a pusher sends its gauges again when it changes."""
+        self._http_updates = 0
         self._rejected = {reason.value: 0 for reason in Reason}
 
-    def apply(self, data: Any) -> tuple[int, int]:
-        """Apply the body of a ``POST /api/stats``, decoded from JSON, whole or not at all.
+    def begin_anew(self) -> None:
+        """Hold nothing, as at the start of a process; nobody else may use the store meanwhile."""
+        self._begin()
 
-        Returns how many updates were applied, and how many were left out because their ids are known. Raises
-        :class:`~exporter.errors.InvalidBatch`, strict or not, with every mistake.
+    # -- following
+
+    def follow(self, version: int | None = None) -> Cursor:
+        """Return a cursor at ``version``; without one, at the present."""
+        return Cursor(self, self.version if version is None else version)
+
+    def snapshot(self) -> Snapshot:
+        """Return everything, as it is at one moment."""
+        with self._looking() as state:
+            return Snapshot(
+                state.version,
+                Rows(state.rows.values()),
+                state.recent.copy(),
+                state.clips_today.copy(),
+                state.last_updated,
+            )
+
+    @property
+    def limits(self) -> Limits:
+        """How much the store holds before it refuses more."""
+        return self._limits
+
+    @property
+    def version(self) -> int:
+        """Rises with every change; a row has the value that it had when the row last changed."""
+        with self._looking() as state:
+            return state.version
+
+    @property
+    def events(self) -> int:
+        """The number of the newest event."""
+        with self._lock:
+            return self._state.journal.total
+
+    def rows(self) -> list[RowCopy]:
+        """Return a copy of every streamer's numbers, all of one moment, in the order first seen."""
+        with self._looking() as state:
+            rows = Rows(state.rows.values())
+        return list(rows)
+
+    def on_next_change(self, wake: Callable[[], None]) -> None:
+        """Have ``wake`` called once, at the next change, by the thread that makes it.
+
+        It must be quick and take no lock: a signal handler may make that change.
         """
+        self._waiting.append(wake)
+
+    def own_numbers(self) -> dict[str, Any]:
+        """Return the store's numbers about itself, by the ``field`` of the families that show them."""
+        with self._looking() as state:
+            updates = self._count() - self._looks_at_count
+            self._looks_at_count += 1
+            return {
+                "streamers": len(state.rows),
+                "streamers_limit": self._limits.streamers,
+                "streamers_expired": state.expired,
+                "updates": {"local": updates, "http": self._http_updates},
+                "rejected": self._rejected.copy(),
+            }
+
+    # -- writing, for the web layer and the storage
+
+    def read(self, body: bytes) -> Batch:
+        """Read the body of a ``POST /api/stats``. Raises :class:`~exporter.errors.InvalidBatch` with every mistake."""
         try:
-            batch = read(data, self._limits, self._clock())
-            with self._lock:
-                before = self._state.asked
-                applied, duplicates = apply(self._state, batch, self._clock())
-                self._http_updates += applied
-                self._http_changes += self._state.asked - before
+            return read(body, self._limits, self._clock())
         except InvalidBatch as problem:
             self.reject(problem.reason)
             raise
-        return applied, duplicates
+
+    def apply(self, batch: Batch) -> Applied:
+        """Apply a batch whole or not at all.
+
+        Raises :class:`~exporter.errors.InvalidBatch`, strict or not, if it does not fit.
+        """
+        try:
+            with self._changing() as now:
+                applied, duplicates = apply(self._state, batch, now)
+                self._http_updates += applied
+        except InvalidBatch as problem:
+            self.reject(problem.reason)
+            raise
+        return Applied(applied, duplicates)
 
     def reject(self, reason: str) -> None:
         """Count a refusal that was decided before the store was asked; ``reason`` is one of ``validation.Reason``."""
         with self._lock:
             self._rejected[reason] += 1
 
-    def snapshot(self) -> tuple[int, Stats]:
-        """Everything, as :meth:`get_all_stats` has it, with the version that it is of."""
-        with self._lock:
-            rows = self.rows()
-            version = self._state.version
-            recent = self._state.history.copy()
-            clips = self._state.clips_today.copy()
-            updated = self._state.last_updated
-        return version, {
-            "viewer_counts": reported(rows, "viewers"),
-            "chat_velocities": reported(rows, "velocity"),
-            "recording_status": reported(rows, "recording"),
-            "recent_triggers": [trigger.entry() for trigger in recent],
-            "clips_today": clips,
-            "last_updated": iso(updated),
-        }
-
-    @property
-    def limits(self) -> Limits:
-        """How much it takes in before it refuses."""
-        return self._limits
-
-    @property
-    def version(self) -> int:
-        """Rises with every change; a row carries the value that it had when the row last changed."""
-        with self._lock:
-            self._settle()
-            return self._state.version
-
-    def rows(self) -> list[RowCopy]:
-        """A copy of every streamer's numbers, all of one moment, in the order first seen."""
-        with self._lock:
-            self._settle()
-            return copies(self._state.rows.values())
-
-    def held(self, membership: int) -> tuple[int, list[Row]]:
-        """The rows held, in the order first seen, with a number that changes whenever they are others.
-
-        If that number is still ``membership``, no rows are returned. The rows are the store's own, to be read and
-        never changed; :class:`~exporter.store.rows.Row` says when one is half changed; :meth:`locked` reads such a one.
-        """
-        with self._lock:
-            self._settle()
-            now = self._state.membership
-            return now, [] if now == membership else list(self._state.rows.values())
-
-    def locked(self, read: Callable[[Row], T], row: Row) -> T:
-        """What ``read`` gives for a row that nobody is changing; writers wait for it, so it must be quick."""
-        with self._lock:
-            return read(row)
-
-    def own_numbers(self) -> dict[str, Any]:
-        """The store's numbers about itself, by the ``field`` of the families that show them."""
-        with self._lock:
-            self._settle()
-            return {
-                "streamers": len(self._state.rows),
-                "streamers_limit": self._limits.streamers,
-                "streamers_expired": self._state.expired,
-                "updates": {"local": self._state.asked - self._http_changes, "http": self._http_updates},
-                "rejected": self._rejected.copy(),
-            }
-
-    def changes(self, since: int, upto: int | None = None) -> Changes | None:
-        """What changed after the version ``since``; ``None`` if that cannot be told any more, only the whole.
-
-        With ``upto``, which is not less than ``since``, the events are those up to that version, and what is returned
-        is of that version. Gauges have their newest values all the same: who goes on from there gets them again.
-        """
-        with self._lock:
-            self._settle()
-            return self._state.changes(since, upto)
-
-    def gauges(self, since: int) -> Changes:
-        """The gauges that changed after the version ``since``, and no events; all of them for 0."""
-        with self._lock:
-            self._settle()
-            return self._state.gauges(since)
-
-    def counted(self, since: int | None, ids_since: int) -> Counted:
-        """What was counted after the version ``since``, or all for ``None``, and the ids added to ``ids_since`` ids."""
-        with self._lock:
-            self._settle()
-            return take(self._state, since, ids_since)
-
     def restore(self, earlier: Counted) -> None:
         """Add what an earlier store had counted to what this one has: its counters go on."""
-        with self._lock:
-            restore(self._state, earlier, self._clock())
+        with self._changing() as now:
+            restore(self._state, earlier, now)
 
-    def on_next_change(self, wake: Callable[[], None]) -> None:
-        """Have ``wake`` called once, at the next change, by the thread that makes it: be quick, and do not raise."""
-        with self._lock:
-            self._state.waiting.append(wake)
+    # -- inside
 
-    def _settle(self) -> None:
-        """Let time do its work before a reader looks; with the lock held."""
-        self._state.settle(self._clock())
+    @contextmanager
+    def _looking(self) -> Iterator[State]:
+        """Hold the lock, with all that writers posted and time did taken in."""
+        # In steps at first, so that nobody waits long for the lock.
+        while self._state.behind(self._clock()):
+            with self._lock:
+                now = self._clock()
+                self._state.take_in(now, STEP)
+                self._state.expire(now, STEP)
+        with self._lock:
+            state, now = self._state, self._clock()
+            before = state.version
+            state.turn_day(now)
+            state.take_in(now, sys.maxsize)
+            state.expire(now, sys.maxsize)
+            yield state
+            changed = state.version != before
+        if changed and self._waiting:
+            self._wake()
+
+    @contextmanager
+    def _changing(self) -> Iterator[float]:
+        """Hold the lock for a change that happens now; whoever waits for one is woken."""
+        with self._lock:
+            now = self._clock()
+            self._state.turn_day(now)
+            self._state.expire(now, STEP)
+            yield now
+        if self._waiting:
+            self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            try:
+                wake = self._waiting.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            wake()
+
+
+class Cursor:
+    """A follower's place in the journal of a store."""
+
+    def __init__(self, store: Store, version: int) -> None:
+        self._store = store
+        self.version = version
+        """The version up to which the follower knows everything. It may be set back, to be told again."""
+        self.ids = 0
+        """How many event ids the follower knows."""
+
+    def take(self, upto: int | None = None) -> Changes:
+        """Return what changed since the last call, as it is at one moment, and go on from there.
+
+        With ``upto`` the events are those up to that version, and the changes are of that version. Gauges have their
+        newest values all the same: a follower that goes on from there gets them again.
+        """
+        with self._store._looking() as state:
+            changes = state.changes(self.version, upto, self.ids)
+        self.version = changes.version
+        self.ids = changes.ids_total
+        return changes
+
+
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+_held: list[Store] = []
+
+
+def _before_fork() -> None:
+    # So that the child gets every store between two updates. In one order, for threads that fork at once.
+    _held[:] = sorted(_stores, key=id)
+    for store in _held:
+        store._lock.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    for store in reversed(_held):
+        store._lock.release()
+    _held.clear()
+
+
+def _after_fork_in_child() -> None:
+    for store in _held:
+        store._lock = threading.RLock()
+        store._waiting.clear()  # the threads that wait are the parent's
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

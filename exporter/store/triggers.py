@@ -1,4 +1,4 @@
-"""The newest triggers, for people: each with its time and details."""
+"""The newest triggers, each with its time and details."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from collections import deque
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, TypedDict
+
+from exporter.store.encoding import compact, members
 
 RECENT_TRIGGERS: Final = 20
 
@@ -20,7 +22,7 @@ class TriggerEntry(TypedDict):
 
 
 class Trigger(NamedTuple):
-    """A trigger: ``at`` is Unix time, ``details`` a JSON object as text."""
+    """A trigger: ``at`` is Unix time, ``details`` a JSON object as text, encoded when the trigger was reported."""
 
     streamer: str
     type: str
@@ -28,7 +30,7 @@ class Trigger(NamedTuple):
     details: str
 
     def entry(self) -> TriggerEntry:
-        """The trigger as plain data, made anew at each call, so that whoever gets it may change it."""
+        """Return the trigger as plain data, new at each call, so that the caller may change it."""
         return {
             "streamer": self.streamer,
             "type": self.type,
@@ -36,15 +38,28 @@ class Trigger(NamedTuple):
             "details": json.loads(self.details),
         }
 
+    def members(self) -> dict[str, str]:
+        """Return the members of :meth:`entry` as JSON text."""
+        return {
+            "streamer": compact(self.streamer),
+            "type": compact(self.type),
+            "timestamp": compact(iso(self.at)),
+            "details": self.details,
+        }
 
-class TriggerHistory:
+    def text(self) -> str:
+        """Return :meth:`entry` as JSON text."""
+        return members(self.members())
+
+
+class RecentTriggers:
     """The newest 20 triggers, newest first. Not thread-safe."""
 
     def __init__(self) -> None:
         self._triggers: deque[Trigger] = deque()
 
     def add(self, trigger: Trigger) -> None:
-        """Put a trigger in its place by time, in front of those of the same time; forget the oldest of more than 20."""
+        """Insert a trigger by its time, before those of the same time; forget the oldest of more than 20."""
         place = next((at for at, other in enumerate(self._triggers) if other.at <= trigger.at), len(self._triggers))
         if place < RECENT_TRIGGERS:
             if len(self._triggers) == RECENT_TRIGGERS:
@@ -52,7 +67,7 @@ class TriggerHistory:
             self._triggers.insert(place, trigger)
 
     def copy(self) -> tuple[Trigger, ...]:
-        """The triggers as they are now."""
+        """Return the triggers as they are now."""
         return tuple(self._triggers)
 
     def clear(self) -> None:
@@ -61,5 +76,5 @@ class TriggerHistory:
 
 
 def iso(at: float) -> str:
-    """Unix time as ISO 8601 in UTC, to the microsecond."""
+    """Return Unix time as ISO 8601 in UTC, to the microsecond."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")

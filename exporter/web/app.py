@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from importlib import resources
 from string import Template
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -22,15 +21,16 @@ from starlette.types import Receive, Scope, Send
 
 from exporter._version import __version__
 from exporter.errors import InvalidBatch
-from exporter.live.hub import Hub, as_json
-from exporter.live.socketio import INCOMING, Sockets
+from exporter.live.hub import Hub
 from exporter.scrape.collector import OwnNumbers
 from exporter.scrape.exposition import Exposition, accepted
+from exporter.settings.options import ServeOptions
 from exporter.storage.writer import Storage
 from exporter.store.batch import NotJson
+from exporter.store.encoding import compact
 from exporter.store.shared import SharedStats
-from exporter.web.body import arrived
-from exporter.web.limits import HttpLimits
+from exporter.web.access import STATS_PATH, Access
+from exporter.web.extra import socketio_app
 from exporter.web.openapi import document
 from exporter.web.receiver import Receiver
 from exporter.web.subscriber_limit import Places
@@ -53,7 +53,7 @@ class _Json(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return as_json(content)
+        return (content if isinstance(content, str) else compact(content)).encode()
 
 
 class _Within(Response):
@@ -67,39 +67,29 @@ class _Within(Response):
 
 
 def create_app(
+    options: ServeOptions,
     store: SharedStats,
     registry: CollectorRegistry,
     hub: Hub,
-    receiver: Receiver,
+    access: Access | None = None,
     *,
     storage: Storage | None = None,
-    telemetry_path: str = "/metrics",
-    links: Mapping[str, str] | None = None,
-    own_numbers: Sequence[OwnNumbers] = (),
     places: Places | None = None,
-    origins: Collection[str] = (),
-    limits: HttpLimits | None = None,
-    needs_password: Callable[[], bool] = lambda: False,
+    own_numbers: Sequence[OwnNumbers] = (),
 ) -> Starlette:
     """Make the ASGI application over a store and a registry whose families are served beside the store's own.
 
-    The store's families need not be registered there. ``hub`` pushes what changes, ``receiver`` takes what is pushed,
-    ``links`` are addresses that the page leads to, by what is there, ``own_numbers`` sources of the exporter's own
-    families beside ``hub``, ``places`` and ``storage``. ``places`` are those for live subscribers; pages of ``origins``
-    may use Socket.IO. ``limits``, and whether it ``needs_password`` now, are what the server around the app is
-    described with. With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen
-    would fall, which Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's
-    families are in ``registry``.
+    The store's families need not be registered there. ``hub`` pushes what changes, ``access`` says who may push,
+    ``places`` bounds live subscribers, ``own_numbers`` are sources of the exporter's own families beside ``hub``,
+    ``places`` and ``storage``. With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that
+    was seen would fall, which Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another
+    store's families are in ``registry``.
     """
-    places = places or Places()
+    access = access or Access(options.push_token)
+    receiver = Receiver(store, access, options.body_bytes, storage)
+    places = places or Places(options.limits)
     kept = () if storage is None else (storage.numbers,)
     exposition = Exposition(store, registry, hub.numbers, places.numbers, *kept, *own_numbers)
-    sockets = Sockets(hub, origins)
-
-    def no_session_left(scope: Scope) -> bool:
-        # Read as Engine.IO does, for which "xsid=1" and "sid=" name no session either.
-        query = parse_qs(scope.get("query_string", b"").decode(errors="replace"))
-        return "sid" not in query and sockets.sessions >= places.limit
 
     # Plain functions run in a pool of threads: however long a scrape takes, the event loop goes on.
     def metrics(request: Request) -> Response:
@@ -122,7 +112,7 @@ def create_app(
             headers |= {"X-Accel-Buffering": "no"}
             stream = StreamingResponse(_events(hub, request), media_type=_EVENT_STREAM, headers=headers)
             return _Within(places, stream)
-        return _Json(await run_in_threadpool(store.get_all_stats), headers=headers)
+        return _Json(await run_in_threadpool(lambda: store.snapshot().text()), headers=headers)
 
     async def push(request: Request) -> Response:
         return _Json(await receiver.receive(request), headers={"Cache-Control": "no-store"})
@@ -135,11 +125,11 @@ def create_app(
         # Described anew each time, for users come and go with the web configuration.
         described = document(
             store.limits,
-            telemetry_path=telemetry_path,
-            body_bytes=receiver.body_bytes,
-            needs_token=receiver.policy.token is not None,
-            needs_password=needs_password(),
-            http=limits,
+            telemetry_path=options.telemetry_path,
+            body_bytes=options.body_bytes,
+            needs_token=access.token is not None,
+            needs_password=access.needs_password,
+            http=options.limits,
         )
         return _Json(described)
 
@@ -151,12 +141,11 @@ def create_app(
 
     return Starlette(
         routes=[
-            Route(telemetry_path, metrics),
-            Route("/api/stats", api_stats, methods=["GET", "POST"]),
+            Route(options.telemetry_path, metrics),
+            Route(STATS_PATH, api_stats, methods=["GET", "POST"]),
             Route("/api/openapi.json", openapi),
-            # A place is taken only once there is a whole request: Engine.IO waits for bodies as long as it takes.
-            Mount("/socket.io", arrived(places.within(sockets.app, full=no_session_left), INCOMING, places.refusals)),
-            *_pages(telemetry_path, links or {}),
+            Mount("/socket.io", socketio_app(hub, options.cors_origins, places)),
+            *_pages(options.telemetry_path, options.links),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
         ],
@@ -170,7 +159,7 @@ def _pages(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
         version=html.escape(__version__),
         telemetry_path=html.escape(telemetry_path),
         links="".join(
-            f'<li><a href="{html.escape(url)}">{html.escape(name)}</a></li>\n' for name, url in links.items() if url
+            f'<li><a href="{html.escape(url)}">{html.escape(name)}</a></li>\n' for name, url in links.items()
         ),
     )
 

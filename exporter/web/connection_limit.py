@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from exporter.security.tls import Tls
-from exporter.web.limits import HttpLimits, Refusals, Refused
+from exporter.settings.options import HttpLimits
+from exporter.web.limits import Refusals, Refused
 
 
 class _Connection(Protocol):

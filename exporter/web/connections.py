@@ -16,8 +16,6 @@ from typing import Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
-from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
-from wsproto.events import Ping
 
 from exporter.security.tls import SEND_ALERT, Tls
 from exporter.web.connection_limit import Door
@@ -33,8 +31,8 @@ _DEAD_PEERS: Final = {
     "TCP_USER_TIMEOUT": 60_000,
 }
 
-_log: Final = logging.getLogger("uvicorn.error").getChild("connections")
-_log.setLevel(logging.ERROR)
+LOG: Final = logging.getLogger("uvicorn.error").getChild("connections")
+LOG.setLevel(logging.ERROR)
 
 
 class Connection(H11Protocol):
@@ -43,7 +41,7 @@ class Connection(H11Protocol):
     def __init__(self, door: Door, **server: Any) -> None:
         super().__init__(**server)
         # uvicorn warns of each malformed request; here they are counted and told once in a while.
-        self.logger = _log
+        self.logger = LOG
         door.follow(self.connections)
         self._door = door
         self._wire: asyncio.Transport | None = None
@@ -222,19 +220,6 @@ class Connection(H11Protocol):
             for event in events:
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
-
-
-class WebSocket(WSProtocol):
-    """What a connection becomes that a WebSocket was asked for on."""
-
-    def __init__(self, **server: Any) -> None:
-        super().__init__(**server)
-        self.logger = _log  # uvicorn tells of each that comes, and whoever may connect could fill a disk with that
-
-    def handle_ping(self, event: Ping) -> None:
-        """Answer, unless the peer does not read: its pings may be many, and their answers would all be kept for it."""
-        if self.writable.is_set():
-            super().handle_ping(event)
 
 
 def _notice_dead_peers(transport: asyncio.Transport) -> None:

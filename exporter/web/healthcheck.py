@@ -10,25 +10,25 @@ from pathlib import Path
 from typing import Final
 
 from exporter.errors import ExporterError, SettingsError
-from exporter.settings.parsers import Address
-from exporter.settings.settings import Settings
+from exporter.settings.address import Address
+from exporter.settings.options import ServeOptions
 
 _SECONDS: Final = 2.0  # for connecting, and for each wait for bytes
 _PATH: Final = "/-/healthy"
 _TLS_RECORDS: Final = {b"\x16", b"\x15"}  # a handshake goes on, or an alert ends it: RFC 8446, section 5.1
 
 
-def probe(settings: Settings) -> str:
-    """Ask the exporter that was started with these settings on this machine; returns where it answers.
+def probe(options: ServeOptions) -> str:
+    """Ask the exporter that was started with these options on this machine; returns where it answers.
 
     With TLS, its first words of a handshake are an answer: what would follow needs a certificate, or one of the
-    client's. Without, ``/-/healthy`` has to be there. Raises :class:`~exporter.errors.SettingsError` if the settings do
+    client's. Without, ``/-/healthy`` has to be there. Raises :class:`~exporter.errors.SettingsError` if the options do
     not say where to ask, and :class:`~exporter.errors.ExporterError` if it does not answer within seconds.
     """
-    if settings.listen_address.port == 0:
-        raise SettingsError(["--web.listen-address: expected the port that it listens on, got 0"])
-    tls = bool(settings.web_config_file) and _has_tls(Path(settings.web_config_file))
-    near = settings.listen_address.near
+    if options.port == 0:
+        raise SettingsError(["--web.listen-address: port 0 is not one to ask at: give the port that it listens on"])
+    tls = options.web_config is not None and _has_tls(Path(options.web_config))
+    near = options.listen.near
     url = f"{'https' if tls else 'http'}://{near}"
     try:
         if tls:
@@ -36,7 +36,10 @@ def probe(settings: Settings) -> str:
         else:
             _get(near)
     except (OSError, http.client.HTTPException) as problem:
-        raise ExporterError(f"{url} does not answer: {str(problem) or type(problem).__name__}") from None
+        told = str(problem) or type(problem).__name__
+        if not tls and isinstance(problem, ConnectionResetError | http.client.BadStatusLine):
+            told = "what it says is no HTTP; if it speaks TLS, give its --web.config.file here as well"
+        raise ExporterError(f"{url} does not answer: {told}") from None
     return url
 
 

@@ -9,46 +9,33 @@ from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
 from starlette.authentication import SimpleUser
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from exporter.web.limits import HttpLimits, Refusals, Refused
+from exporter.settings.options import HttpLimits, ServeOptions
+from exporter.web.access import STATS_PATH, Access, authorization
+from exporter.web.limits import Refusals, Refused
 
-OPEN: Final = frozenset({"/-/healthy", "/-/ready"})
-"""The routes that need no credentials, as on Prometheus's own servers."""
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="clipper-exporter", charset="UTF-8"'}
 
 
 class _Config(Protocol):
     @property
-    def users(self) -> Mapping[str, bytes]: ...
-    @property
     def headers(self) -> Mapping[str, str]: ...
 
 
 def guard(
-    app: ASGIApp,
-    *,
-    limits: HttpLimits,
-    refusals: Refusals,
-    origins: Collection[str] = (),
-    shared: Collection[str] = (),
-    config: _Config | None = None,
-    push_token: bool = False,
+    app: ASGIApp, options: ServeOptions, access: Access, refusals: Refusals, config: _Config | None = None
 ) -> ASGIApp:
-    """Put ``app`` behind the guards.
-
-    Pages of ``origins`` may read the paths ``shared``. ``config`` says who may come in and what goes on every response;
-    with ``push_token``, pushes with a token instead of a password are left to the app.
-    """
+    """Put ``app`` behind the guards: ``access`` says who may come in, ``config`` what goes on every response."""
     if config is not None:
-        app = Authentication(app, config, refusals, push_token=push_token)
-    if origins:
-        app = CrossOrigin(app, origins, shared)
-    return ResponseHeaders(HeaderLimit(app, limits, refusals), config)
+        app = Authentication(app, access, refusals)
+    if options.cors_origins:
+        app = CrossOrigin(app, options.cors_origins, {options.telemetry_path, STATS_PATH})
+    return ResponseHeaders(HeaderLimit(app, options.limits, refusals), config)
 
 
 class ResponseHeaders:
@@ -113,19 +100,18 @@ class CrossOrigin:
 class Authentication:
     """Lets in who gives the name and the password of a user, if there are users; ``scope["user"]`` is who it was."""
 
-    def __init__(self, app: ASGIApp, config: _Config, refusals: Refusals, *, push_token: bool) -> None:
+    def __init__(self, app: ASGIApp, access: Access, refusals: Refusals) -> None:
         # Imported late: without passwords there is no need for it.
         from exporter.security.passwords import Passwords  # noqa: PLC0415
 
         self._app = app
-        self._config = config
+        self._access = access
         self._refusals = refusals
-        self._push_token = push_token
-        self._passwords = Passwords(lambda: config.users)
+        self._passwords = Passwords(access.users)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if not self._config.users or scope.get("path") in OPEN or self._is_for_the_receiver(scope):
+        if not self._access.asks_for_password(scope):
             await self._app(scope, receive, send)
             return
         from exporter.security.passwords import TooManyChecks  # noqa: PLC0415
@@ -143,24 +129,10 @@ class Authentication:
         self._refusals.count(Refused.CREDENTIALS, f"a request from {address} without the name and password of a user")
         await refusal(401, "expected the name and the password of a user", _CHALLENGE)(scope, receive, send)
 
-    def _is_for_the_receiver(self, scope: Scope) -> bool:
-        """Whether it is a push with a token, of which the receiver says whether it is the right one."""
-        return (
-            self._push_token
-            and scope.get("method") == "POST"
-            and scope.get("path") == "/api/stats"
-            and _authorization(scope)[0] == "bearer"
-        )
-
-
-def _authorization(scope: Scope) -> tuple[str, str]:
-    scheme, _, rest = Headers(scope=scope).get("authorization", "").partition(" ")
-    return scheme.lower(), rest.strip()
-
 
 def _credentials(scope: Scope) -> tuple[str, bytes] | None:
     """The name and the password that a request comes with: RFC 7617."""
-    scheme, encoded = _authorization(scope)
+    scheme, encoded = authorization(scope)
     if scheme != "basic":
         return None
     try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from exporter._version import __version__
+from exporter.settings.options import HttpLimits
 from exporter.store.validation import Limits
-from exporter.web.limits import HttpLimits
+from exporter.web.access import STATS_PATH
 from exporter.web.shapes import Data, array, ref, schemas
 
 _ALWAYS: Final = ("400", "408", "431", "503")  # what may be said to any request, before it reaches a route
@@ -88,7 +89,7 @@ def document(
     password: list[Data] = [{"password": []}] if needs_password else []
     closed = {
         telemetry_path: _scrape(),
-        "/api/stats": _stats(http) | _push(body_bytes, http, needs_token=needs_token, needs_password=needs_password),
+        STATS_PATH: _stats(http) | _push(body_bytes, http, needs_token=needs_token, needs_password=needs_password),
         "/api/openapi.json": _get("This document", _answer("OpenAPI 3.1.", application__json={"type": "object"})),
         "/": _get("The live page", _answer("A page for people.", text__html=_TEXT)),
     }

@@ -1,75 +1,31 @@
-"""Receiving pushes: who may, how much at once, and what comes of it."""
+"""Receiving pushes: what a request must be, how much it may hold, and its answer."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from exporter.errors import InvalidBatch, StorageError
+from exporter.errors import StorageError
 from exporter.storage.writer import Storage
-from exporter.store.batch import parse
-from exporter.store.store import Store
+from exporter.store.store import Applied, Store
 from exporter.store.validation import Reason
+from exporter.web.access import Access
 from exporter.web.body import whole
-from exporter.web.limits import BODY_BYTES
 
 COMMIT_SECONDS: Final = 5.0  # that a commit may take
-_COUNTED: Final = ("triggers", "clips", "cleared")  # what outlives a restart: gauges do not
-_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
-
-@dataclass(frozen=True, slots=True)
-class PushPolicy:
-    """Who may push: who has ``token``; without one, whoever has given a user's password, and everybody if ``local``.
-
-    ``local`` is listening on a loopback address.
-    """
-
-    token: str | None = field(default=None, repr=False)
-    local: bool = False
-
-    def __str__(self) -> str:
-        if self.token is not None:
-            return "with the token"
-        return "from this machine, for there is no token" if self.local else "refused, for there is no token"
-
-    def check(self, request: Request) -> None:
-        """Raise the ``HTTPException`` that whoever may not push is answered with."""
-        if self.token is not None:
-            scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self.token.encode()):
-                raise HTTPException(
-                    401, "expected the header Authorization: Bearer with the token", {"WWW-Authenticate": "Bearer"}
-                )
-        elif request.scope.get("user") is not None:  # has given a password
-            return
-        elif not self.local:
-            raise HTTPException(403, "pushing needs a token where other machines may connect: see --push.token-file")
-        elif _host(request) not in _THIS_MACHINE:
-            # A page of another site may have its own name lead here, and is then no longer of another origin.
-            raise HTTPException(403, "pushing without a token needs localhost, 127.0.0.1 or [::1] as the host")
-
-
-def _host(request: Request) -> str:
-    host = request.headers.get("host", "").lower()
-    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
 
 
 class Receiver:
     """Applies the bodies of ``POST /api/stats`` to a store; with a ``storage``, an answer means that it is on disk."""
 
-    def __init__(
-        self, store: Store, policy: PushPolicy, body_bytes: int = BODY_BYTES, storage: Storage | None = None
-    ) -> None:
+    def __init__(self, store: Store, access: Access, body_bytes: int, storage: Storage | None = None) -> None:
         self._store = store
-        self.policy = policy
-        self.body_bytes = body_bytes
+        self._access = access
+        self._body_bytes = body_bytes
         self._storage = storage
 
     async def receive(self, request: Request) -> dict[str, Any]:
@@ -79,7 +35,7 @@ class Receiver:
         that is no batch.
         """
         try:
-            self.policy.check(request)
+            self._access.check_push(request)
         except HTTPException:
             self._store.reject(Reason.UNAUTHORIZED)
             raise
@@ -89,14 +45,14 @@ class Receiver:
             raise HTTPException(415, "expected Content-Type: application/json, and no Content-Encoding")
         body = await self._body(request)
         # Large bodies take long to decode; other requests go on meanwhile.
-        applied, duplicates, counted = await run_in_threadpool(self._apply, body)
+        done, counted = await run_in_threadpool(self._apply, body)
         if self._storage is not None and counted:
             await self._committed(self._storage)
-        return {"applied": applied, "duplicates": duplicates, "instance": self._store.instance}
+        return {**done._asdict(), "instance": self._store.instance}
 
     async def _body(self, request: Request) -> bytes:
         try:
-            return await whole(request, self.body_bytes)
+            return await whole(request, self._body_bytes)
         except ClientDisconnect:
             self._store.reject(Reason.MALFORMED)
             raise HTTPException(400, "the connection ended before the body") from None
@@ -114,11 +70,6 @@ class Receiver:
                 503, "applied, but not yet on disk: send it again, the events with the same ids", {"Retry-After": "1"}
             ) from None
 
-    def _apply(self, body: bytes) -> tuple[int, int, bool]:
-        try:
-            data = parse(body)
-        except InvalidBatch as problem:
-            self._store.reject(problem.reason)
-            raise
-        applied, duplicates = self._store.apply(data)
-        return applied, duplicates, any(data.get(key) for key in _COUNTED)
+    def _apply(self, body: bytes) -> tuple[Applied, bool]:
+        batch = self._store.read(body)
+        return self._store.apply(batch), batch.counted

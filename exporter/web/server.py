@@ -9,9 +9,8 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Collection, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 import uvicorn
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -19,15 +18,18 @@ from starlette.types import ASGIApp
 
 from exporter.errors import ListenError
 from exporter.live.hub import Hub
-from exporter.settings.parsers import Address
+from exporter.settings.address import Address
+from exporter.settings.options import ServeKeywords, ServeOptions
+from exporter.settings.settings import serve_options, warn_of_unknown_variables
 from exporter.storage.writer import Storage
 from exporter.store.shared import SharedStats
+from exporter.web.access import Access
 from exporter.web.app import create_app
 from exporter.web.connection_limit import Door
-from exporter.web.connections import Connection, WebSocket
-from exporter.web.limits import BODY_BYTES, HttpLimits, Refusals
+from exporter.web.connections import Connection
+from exporter.web.extra import websockets
+from exporter.web.limits import Refusals
 from exporter.web.middleware import guard
-from exporter.web.receiver import PushPolicy, Receiver
 from exporter.web.subscriber_limit import Places
 
 if TYPE_CHECKING:
@@ -45,31 +47,33 @@ class Server:
         self,
         app: ASGIApp,
         listener: socket.socket,
-        address: Address,
+        options: ServeOptions,
         hub: Hub | None = None,
         *,
         door: Door | None = None,
+        access: Access | None = None,
         web_file: WebFile | None = None,
         storage: Storage | None = None,
     ) -> None:
-        """Serve ``app`` on a socket that listens on ``address``, in a daemon thread; returns once it answers.
+        """Serve ``app`` on a socket that listens, in a daemon thread; returns once it answers.
 
         Connections come in through ``door``, without TLS if there is none. Subscribers of ``hub`` are let go when it
         stops, and ``storage`` is closed then. Changes of ``web_file`` are picked up while it runs.
         """
-        door = door or Door(HttpLimits(), Refusals(), lambda: None)
+        door = door or Door(options.limits, Refusals(), lambda: None)
         self._socket = listener
         self._hub = hub
         self._storage = storage
-        self.who_may_push = ""
+        self._access = access or Access(options.push_token)
         self.port: int = self._socket.getsockname()[1]
-        self.url = f"{'http' if door.tls() is None else 'https'}://{Address(address.host, self.port).near}"
+        near = Address(options.address, self.port).near
+        self.url = f"{'http' if door.tls() is None else 'https'}://{near}"
         config = uvicorn.Config(
             app,
             http=cast("type[asyncio.Protocol]", partial(Connection, door)),
             h11_max_incomplete_event_size=door.limits.header_bytes,
             lifespan="off",
-            ws=WebSocket,
+            ws=websockets(),
             ws_max_size=_WEBSOCKET_BYTES,
             ws_per_message_deflate=False,  # a message's size is known only once it is unpacked, a thousandfold
             log_config=None,  # the host program's logging is its own
@@ -85,7 +89,7 @@ class Server:
         self._thread.start()
         self._uvicorn.answering.wait()
         if self._problem is not None:
-            raise ListenError(f"cannot serve on {address}: {self._problem}") from self._problem
+            raise ListenError(f"cannot serve on {options.listen}: {self._problem}") from self._problem
 
     def _run(self) -> None:
         try:
@@ -96,6 +100,11 @@ class Server:
         finally:
             self._socket.close()
             self._uvicorn.answering.set()
+
+    @property
+    def who_may_push(self) -> str:
+        """Who may push, for a log line."""
+        return str(self._access)
 
     @property
     def running(self) -> bool:
@@ -141,91 +150,87 @@ class _Uvicorn(uvicorn.Server):
 
 
 def serve(
-    port: int = 9309,
-    address: str = "127.0.0.1",
+    port: int | None = None,
+    address: str | None = None,
     *,
     stats: SharedStats | None = None,
     registry: CollectorRegistry = REGISTRY,
-    telemetry_path: str = "/metrics",
-    push_token: str | None = None,
-    body_bytes: int = BODY_BYTES,
-    links: Mapping[str, str] | None = None,
-    web_config: str | os.PathLike[str] | WebFile | None = None,
-    cors_origins: Collection[str] = (),
-    limits: HttpLimits | None = None,
-    storage: str | os.PathLike[str] | None = None,
+    **keywords: Unpack[ServeKeywords],
 ) -> Server:
     """Serve a store's numbers in a background thread, so that Prometheus can scrape them.
 
-    ``port`` 0 takes a free one: read it from the ``url`` of what is returned. ``stats`` is the process's own shared
-    store unless another is given; ``registry`` holds the families served beside it, by default prometheus_client's
-    own, with its process and Python metrics. Who pushes over HTTP needs ``push_token``; without one it is accepted on
-    loopback addresses only, and at most ``body_bytes`` at once. ``links`` are addresses that the page leads to, by what
-    is there. ``storage`` is a folder in which all that is counted outlives restarts and crashes; ``flush()`` of what is
-    returned waits until it is on disk.
+    ``stats`` is the process's own shared store unless another is given; ``registry`` holds the families served beside
+    it, by default prometheus_client's own, with its process and Python metrics. ``port`` (9309; 0 is a free one, which
+    ``url`` of the result names), ``address`` (127.0.0.1) and the other keywords are the fields of
+    :class:`~exporter.settings.options.ServeOptions`: ``telemetry_path``, ``push_token``, ``body_bytes``, ``links``,
+    ``web_config``, ``cors_origins``, ``limits``, ``storage``. The command line checks the same, and what is not passed
+    comes from the same environment variables, such as ``CLIPPER_EXPORTER_WEB_LISTEN_ADDRESS``.
 
-    ``web_config`` is a file that turns on TLS and passwords, in the format of Prometheus's own exporters; with
-    passwords and without ``push_token``, a password is what pushing needs. Pages of ``cors_origins`` may read the
-    numbers; ``"*"`` is all.
+    A push needs the ``push_token``; without one, a password if ``web_config`` has users, else it must come from this
+    machine, to a loopback address. ``flush()`` of the result waits until all that was counted is in ``storage``.
 
-    Raises :class:`~exporter.errors.ListenError` if the address cannot be listened on,
-    :class:`~exporter.errors.SettingsError` if the file cannot be used, and :class:`~exporter.errors.StorageError` if
-    the folder is a file or another exporter writes there; what else is wrong with that is logged and is a metric, and
-    the numbers are served.
+    Raises :class:`~exporter.errors.SettingsError`, which holds every mistake, for keywords, variables and a
+    ``web_config`` that cannot be used, :class:`~exporter.errors.ListenError` if the address cannot be listened on, and
+    :class:`~exporter.errors.StorageError` if ``storage`` is a file or another exporter writes there. Other problems of
+    the storage are logged and counted, and the numbers are served.
     """
-    web_file = _web_file(web_config)
-    limits = limits or HttpLimits()
+    given: dict[str, Any] = {**keywords}
+    given |= {name: value for name, value in (("port", port), ("address", address)) if value is not None}
+    options = serve_options(given, os.environ)
+    warn_of_unknown_variables(os.environ)
+    return start(options, SharedStats() if stats is None else stats, registry)
+
+
+def start(
+    options: ServeOptions,
+    store: SharedStats,
+    registry: CollectorRegistry = REGISTRY,
+    *,
+    web_file: WebFile | None = None,
+) -> Server:
+    """Serve ``store`` as ``options`` say; ``web_file`` stands in for the file that they name.
+
+    Raises as :func:`serve` does.
+    """
+    web_file = web_file or _web_file(options.web_config)
     refusals = Refusals()
-    door = Door(limits, refusals, lambda: web_file.tls if web_file is not None else None)
-    store = SharedStats() if stats is None else stats
+    door = Door(options.limits, refusals, lambda: web_file.tls if web_file is not None else None)
     hub = Hub(store)
-    where = Address(address, port)
-    listener = listen(where)
-    policy = PushPolicy(push_token, local=ipaddress.ip_address(listener.getsockname()[0]).is_loopback)
+    listener = listen(options.listen)
     kept: Storage | None = None
     try:
-        kept = Storage(store, storage) if storage is not None else None
+        access = Access(
+            options.push_token,
+            lambda: web_file.users if web_file is not None else {},
+            local=ipaddress.ip_address(listener.getsockname()[0]).is_loopback,
+        )
+        kept = Storage(store, options.storage) if options.storage is not None else None
         app = create_app(
+            options,
             store,
             registry,
             hub,
-            Receiver(store, policy, body_bytes, kept),
+            access,
             storage=kept,
-            telemetry_path=telemetry_path,
-            links=links,
-            places=Places(limits, refusals),
-            origins=cors_origins,
-            limits=limits,
-            needs_password=lambda: web_file is not None and bool(web_file.users),
+            places=Places(options.limits, refusals),
             own_numbers=[refusals.numbers, door.numbers, *([] if web_file is None else [web_file.numbers])],
         )
-        guarded = guard(
-            app,
-            limits=limits,
-            refusals=refusals,
-            origins=cors_origins,
-            shared={telemetry_path, "/api/stats"},
-            config=web_file,
-            push_token=push_token is not None,
-        )
-        server = Server(guarded, listener, where, door=door, hub=hub, web_file=web_file, storage=kept)
+        guarded = guard(app, options, access, refusals, web_file)
+        return Server(guarded, listener, options, hub, door=door, access=access, web_file=web_file, storage=kept)
     except BaseException:
         listener.close()
         if kept is not None:
             kept.close()
         raise
-    with_password = push_token is None and web_file is not None and web_file.users
-    server.who_may_push = "with the name and the password of a user" if with_password else str(policy)
-    return server
 
 
-def _web_file(given: str | os.PathLike[str] | WebFile | None) -> WebFile | None:
-    if given is None:
+def _web_file(path: str | None) -> WebFile | None:
+    if path is None:
         return None
     # Imported late: most clippers serve to their own machine, and need neither YAML nor bcrypt for that.
     from exporter.security.reload import WebFile  # noqa: PLC0415
 
-    return given if isinstance(given, WebFile) else WebFile(os.fspath(given))
+    return WebFile(path)
 
 
 def listen(address: Address) -> socket.socket:
@@ -236,7 +241,30 @@ def listen(address: Address) -> socket.socket:
     except (OSError, UnicodeError) as problem:
         raise ListenError(f"cannot listen on {address}: expected an address of this machine ({problem})") from None
     # Every address, if none is named: IPv6 first, whose socket takes IPv4 as well.
-    family, kind, protocol, _, where = max(found, key=lambda each: not address.host and each[0] == socket.AF_INET6)
+    found.sort(key=lambda each: bool(address.host) or each[0] != socket.AF_INET6)
+    failure = OSError()
+    for family, kind, protocol, _, where in found:
+        try:
+            return _listen_on(family, kind, protocol, where, dual_stack=not address.host)
+        except OSError as problem:
+            failure = problem
+        if failure.errno == errno.EADDRINUSE:
+            break  # a fallback would leave a part of the address to the other program
+    hint = {
+        errno.EADDRINUSE: (
+            "another program listens there; choose another port (--web.listen-address, or port of serve()),"
+            " or 0 for a free one"
+        ),
+        errno.EACCES: "not permitted; choose a port of 1024 or more",
+        errno.EADDRNOTAVAIL: "expected an address of this machine",
+        errno.EAFNOSUPPORT: "this machine has no addresses of this kind; is IPv6 turned off?",
+    }.get(failure.errno or 0, str(failure))
+    refusal = ListenError(f"cannot listen on {address}: {hint}")
+    refusal.errno = failure.errno  # not through the constructor, which would write the number into the message
+    raise refusal
+
+
+def _listen_on(family: int, kind: int, protocol: int, where: Any, *, dual_stack: bool) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         if sys.platform == "win32":  # where SO_REUSEADDR would let a second program take the port away
@@ -244,15 +272,10 @@ def listen(address: Address) -> socket.socket:
         else:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if not address.host else 1)
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual_stack else 1)
         listener.bind(where)
         listener.listen(128)
-    except OSError as problem:
+    except OSError:
         listener.close()
-        hint = {
-            errno.EADDRINUSE: "another program listens there; choose another port, or 0 for a free one",
-            errno.EACCES: "not permitted; choose a port of 1024 or more",
-            errno.EADDRNOTAVAIL: "expected an address of this machine",
-        }.get(problem.errno or 0, str(problem))
-        raise ListenError(problem.errno, f"cannot listen on {address}: {hint}") from None
+        raise
     return listener

@@ -7,7 +7,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exporter.web.limits import HttpLimits, Refusals, Refused
+from exporter.settings.options import HttpLimits
+from exporter.web.limits import Refusals, Refused
 from exporter.web.middleware import refusal
 
 

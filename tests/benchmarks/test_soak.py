@@ -13,6 +13,7 @@ from benchmarks.soak_garbage import REQUESTS
 from benchmarks.soak_load import ROUND, Fleet
 from exporter import SharedStats
 from exporter.web.server import serve
+from tests.batches import apply
 from tests.clock import FakeClock
 from tooling.checkout import ROOT
 
@@ -84,7 +85,7 @@ def test_a_fleet_keeps_its_size_while_streamers_come_and_go() -> None:
     fleet = Fleet(500, random.Random(1))
     for second in range(30 * ROUND):
         batch = fleet.batch(second)
-        assert store.apply(batch)[1] == 0
+        assert apply(store, batch)[1] == 0
         clock.pass_by(1)
     assert fleet.seen == 500 + 30 * ROUND
     # The fleet, and of those who fell silent, five a round, the ones that have not expired yet.

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 # What has nothing to show after this minute, and why that is right.
 EMPTY = {
     "Collector failures/": "no collector failed, and none is known before its first failure",
-    "Certificate's time left/A": "the exporter is scraped without TLS",
+    "Certificate time left/A": "the exporter is scraped without TLS",
     "Around each trigger": "a trigger seldom stays its type's newest for 30 s at this pace; see test_tables.py",
 }
 # The same of a streamer whose clipper reports viewers and nothing else.
@@ -125,7 +125,7 @@ def test_a_choice_of_streamers_and_types_holds_everywhere(minute: Live) -> None:
     assert values(minute, OVERVIEW, "Triggers", streamer=some) == len(both)
     of_chat = [event for event in both if event.what == "chat_velocity"]
     assert values(minute, OVERVIEW, "Triggers", streamer=some, type="chat_velocity") == len(of_chat)
-    assert set(values(minute, OVERVIEW, "Viewers over their", "streamer", streamer=some)) == set(some)
+    assert set(values(minute, OVERVIEW, "Viewers relative to", "streamer", streamer=some)) == set(some)
 
 
 def test_the_raid_is_the_biggest_rise_and_fires(minute: Live) -> None:
@@ -145,7 +145,7 @@ def test_the_raid_is_the_biggest_rise_and_fires(minute: Live) -> None:
 
 
 def test_thresholds_are_those_of_the_alerts(minute: Live) -> None:
-    drawn = values(minute, OVERVIEW, "Viewers over their", "severity", ref=1)
+    drawn = values(minute, OVERVIEW, "Viewers relative to", "severity", ref=1)
     rules = minute.prometheus.values("clipper:viewer_spike_ratio:threshold", "severity")
     assert drawn == rules
     lines = values(minute, STREAMER_UID, "Viewers", "severity", ref=4, kind="timeseries", streamer=RAIDED)

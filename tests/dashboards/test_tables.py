@@ -35,7 +35,7 @@ def shown(
 def test_one_row_per_live_streamer(minute: Live, grafana_code: Installed) -> None:
     names, found = shown(grafana_code, minute.prometheus, OVERVIEW, "Streamers", minute.view())
     assert names == [
-        "Streamer", "Viewers", "Over mean", "Chat / min", "Recording",
+        "Streamer", "Viewers", "Ratio to mean", "Chat / min", "Recording",
         "Triggers", "Clips", "Last trigger", "Last update",
     ]  # fmt: skip
     stats, truth = minute.truth.store.get_all_stats(), minute.truth
@@ -54,7 +54,7 @@ def test_one_row_per_live_streamer(minute: Live, grafana_code: Installed) -> Non
             assert row["Last trigger"] == pytest.approx(minute.end - max(times), abs=0.1)
         else:
             assert row["Last trigger"] is None
-    assert by_name[RAIDED]["Over mean"] > 1.2
+    assert by_name[RAIDED]["Ratio to mean"] > 1.2
 
 
 def test_a_table_of_one_streamer_and_of_none(minute: Live, grafana_code: Installed) -> None:

@@ -13,10 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter import SharedStats
 from exporter.live.hub import Hub
 from exporter.metrics import STREAMER, VIEWERS
-from exporter.settings.parsers import Address
+from exporter.settings.options import ServeOptions
 from exporter.store.validation import Limits
 from exporter.web.app import create_app
-from exporter.web.receiver import PushPolicy, Receiver
 from exporter.web.server import Server, listen
 from tests.conftest import StartPrometheus
 from tests.integration.prometheus import scrape_config
@@ -86,9 +85,9 @@ def test_names_of_every_character_come_back_equal(accept: bytes, start_prometheu
     expected = {name: float(number) for number, name in enumerate(hostile_names())}
     for name, value in expected.items():
         store.update_viewers(name, value)
-    hub, address = Hub(store), Address("127.0.0.1", 0)
-    app = create_app(store, CollectorRegistry(), hub, Receiver(store, PushPolicy()))
-    with Server(speaking(app, accept), listen(address), address, hub) as server:
+    hub, options = Hub(store), ServeOptions(port=0)
+    app = create_app(options, store, CollectorRegistry(), hub)
+    with Server(speaking(app, accept), listen(options.listen), options, hub) as server:
         prometheus = start_prometheus(scrape_config(f"127.0.0.1:{server.port}", interval="5s"))
         prometheus.wait_until_scraped(deadline=60)
         assert prometheus.values(VIEWERS.name, STREAMER) == expected

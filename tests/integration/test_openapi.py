@@ -32,10 +32,10 @@ from schemathesis.specs.openapi.checks import (
 
 from exporter import SharedStats
 from exporter.security.reload import WebFile
+from exporter.settings.options import HttpLimits, ServeOptions
 from exporter.store.validation import Limits
-from exporter.web.limits import HttpLimits
 from exporter.web.openapi import document
-from exporter.web.server import serve
+from exporter.web.server import serve, start
 
 pytestmark = pytest.mark.integration
 
@@ -226,7 +226,7 @@ def test_it_follows_the_users(tmp_path: Path) -> None:
     users = web_config.read_text()
     web_config.write_text("")
     file = WebFile(web_config)
-    with serve(0, stats=SharedStats.create(), registry=CollectorRegistry(), web_config=file) as server:
+    with start(ServeOptions(port=0), SharedStats.create(), CollectorRegistry(), web_file=file) as server:
         url = server.url + "/api/openapi.json"
         described = requests.get(url, timeout=20).json()
         assert described["components"]["securitySchemes"] == {}

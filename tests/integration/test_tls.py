@@ -28,7 +28,7 @@ from tooling.processes import local_session
 
 pytestmark = pytest.mark.integration
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "tls.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
 SNIPPETS = dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL))
 INTERVAL = "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
 

@@ -18,6 +18,8 @@ from exporter import SharedStats, emit_stats_update
 from exporter.live import hub as live
 from exporter.live.hub import Hub, Push
 from exporter.store import emit
+from exporter.store.store import Cursor
+from tests.batches import apply
 from tests.clock import FakeClock
 from tests.subscriber import Subscriber
 
@@ -317,15 +319,15 @@ def test_a_subscriber_that_does_not_read_costs_nothing_and_gets_one_merged_updat
 def test_subscribers_from_different_moments_meet_at_one_version(
     store: SharedStats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, rendered = store.changes, []
+    original, rendered = Cursor.take, []
 
-    def changes(since: int, upto: int | None = None) -> Any:
+    def take(cursor: Cursor, upto: int | None = None) -> Any:
         # A writer who is quicker than any two renderings.
         store.add_trigger("ada", "keyword")
-        rendered.append(since)
-        return original(since, upto)
+        rendered.append(cursor.version)
+        return original(cursor, upto)
 
-    monkeypatch.setattr(store, "changes", changes)
+    monkeypatch.setattr(Cursor, "take", take)
 
     async def scene() -> None:
         hub = Hub(store, interval=NEVER)
@@ -395,6 +397,7 @@ def test_few_renderings_are_kept_whatever_versions_are_said_to_be_known(store: S
     async def scene() -> None:
         for number in range(100):
             store.update_viewers("ada", number)
+            assert store.version == number + 1  # readings are one change for whoever looks after several
         hub = Hub(store, interval=NEVER)
         async with following(hub):
             for version in range(first, first + 100):
@@ -568,11 +571,11 @@ def test_coming_and_going_leaves_one_callback_at_most(store: SharedStats) -> Non
         for _ in range(50):
             async with following(hub):
                 await turns(5)
-        assert len(store._state.waiting) <= 1
+        assert len(store._waiting) <= 1
         async with following(hub) as subscriber:
             store.update_viewers("ada", 1)
             await until(lambda: subscriber.knows(store.get_all_stats()))
-        assert emit._emits == []
+        assert emit._emits == {}
 
     play(scene())
 
@@ -585,10 +588,10 @@ def test_a_loop_that_ended_harms_no_writer(store: SharedStats) -> None:
             pass
 
     play(scene())
-    assert store._state.waiting, "nothing is armed, so this shows nothing"
+    assert store._waiting, "nothing is armed, so this shows nothing"
     store.update_viewers("ada", 1)
     assert store.viewer_counts == {"ada": 1}
-    assert not store._state.waiting
+    assert not store._waiting
     emit_stats_update()
     hub.close()
 
@@ -634,7 +637,7 @@ def test_a_subscriber_knows_what_the_store_knows(operations: list[tuple[Any, ...
         elif name == "late_trigger":
             streamer, ago = arguments
             moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock.now - ago))
-            store.apply({"triggers": [{"streamer": streamer, "type": "late", "timestamp": moment}]})
+            apply(store, {"triggers": [{"streamer": streamer, "type": "late", "timestamp": moment}]})
         else:
             getattr(store, name)(*arguments)
     for which, subscriber in enumerate(known):

@@ -22,7 +22,7 @@ from wsproto.events import AcceptConnection, Request, TextMessage
 from exporter import SharedStats, emit_stats_update
 from exporter.live.hub import Hub
 from exporter.live.socketio import Sockets
-from exporter.settings.parsers import Address
+from exporter.settings.options import ServeOptions
 from exporter.web.server import Server, listen
 
 DEADLINE = 20.0  # seconds
@@ -62,9 +62,9 @@ def running() -> Iterator[Running]:
     store = SharedStats.create()
     hub = Hub(store, interval=0.01)
     sockets = Sockets(hub)
-    address = Address("127.0.0.1", 0)
+    options = ServeOptions(port=0)
     app = Starlette(routes=[Mount("/socket.io", sockets.app)])
-    with Server(app, listen(address), address, hub) as server:
+    with Server(app, listen(options.listen), options, hub) as server:
         yield Running(store, hub, sockets, server)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
 from dashboards.frame import DATASOURCE_UID, GRAFANA, OVERVIEW
@@ -18,7 +20,11 @@ from tests.integration.alertmanager import running_alertmanager
 from tests.integration.prometheus import scrape_config
 from tooling import native, servers
 from tooling.checkout import ROOT, TOOLS
+from tooling.processes import Process, Server, free_port
 
+EXPORTER_DATA = "/var/lib/clipper-exporter"
+PUSH_TOKEN = "/run/secrets/push_token"
+TOKEN = "correct-horse"
 PROVISIONING = ROOT / "dashboards/provisioning"
 HOST = ["-f", "docker-compose.yml", "-f", "docker-compose.host.yml"]
 MOUNTS = {
@@ -88,7 +94,12 @@ def test_data_is_kept_in_volumes(services: dict[str, Any]) -> None:
         for target, (source, mode) in mounts(service).items()
         if mode == "rw"
     }
-    assert kept == {"/prometheus": "prometheus", "/alertmanager": "alertmanager", "/var/lib/grafana": "grafana"}
+    assert kept == {
+        EXPORTER_DATA: "exporter",
+        "/prometheus": "prometheus",
+        "/alertmanager": "alertmanager",
+        "/var/lib/grafana": "grafana",
+    }
 
 
 def test_ports_are_published_on_loopback_unless_asked(services: dict[str, Any]) -> None:
@@ -143,6 +154,81 @@ def test_the_demo_is_one_setting_from_serve(services: dict[str, Any]) -> None:
     for command in ("demo", "serve"):
         helped = [sys.executable, "-m", "exporter", command, "--help"]
         assert subprocess.run(helped, cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def exporter_of_the_stack(folder: Path, token: str, **settings: str) -> Server:
+    """The exporter's container as a process of this machine, with paths in ``folder`` and a port that is free."""
+    service = config(**settings)["services"]["exporter"]
+    assert EXPORTER_DATA in mounts(service)
+    assert [secret["source"] for secret in service["secrets"]] == [Path(PUSH_TOKEN).name]
+    final_stage = (ROOT / "Dockerfile").read_text(encoding="utf-8").rpartition("\nFROM ")[2]
+    pairs = [pair for line in re.findall(r"^ENV (.*)$", final_stage, re.MULTILINE) for pair in shlex.split(line)]
+    environment: dict[str, str] = {**dict(pair.split("=", 1) for pair in pairs), **service["environment"]}
+    (folder / "secret").write_text(token, encoding="ascii")
+    (folder / "data").mkdir(exist_ok=True)
+    for place, here in ((PUSH_TOKEN, folder / "secret"), (EXPORTER_DATA, folder / "data")):
+        environment = {name: value.replace(place, str(here)) for name, value in environment.items()}
+    port = free_port()
+    assert environment["CLIPPER_EXPORTER_WEB_LISTEN_ADDRESS"] == ":9309"
+    environment["CLIPPER_EXPORTER_WEB_LISTEN_ADDRESS"] = f":{port}"
+    shell, option, script, name = service["entrypoint"]
+    assert "exec clipper-exporter " in script
+    script = script.replace("$$", "$").replace("exec clipper-exporter ", f"exec {sys.executable} -m exporter ")
+    command = [shell, option, script, name, *service["command"]]
+    return Server("the exporter", command, f"http://127.0.0.1:{port}/-/ready", environment)
+
+
+def push(server: Server, **headers: str) -> requests.Response:
+    batch = {"triggers": [{"streamer": "xQc", "type": "keyword"}]}
+    return requests.post(server.ready_url.replace("/-/ready", "/api/stats"), json=batch, headers=headers, timeout=10)
+
+
+def scraped(server: Server) -> str:
+    return requests.get(server.ready_url.replace("/-/ready", "/metrics"), timeout=10).text
+
+
+def test_clippers_push_with_the_token_and_counters_stay(tmp_path: Path) -> None:
+    server = exporter_of_the_stack(tmp_path, f"{TOKEN}\n", CLIPPER_COMMAND="serve", PUSH_TOKEN_FILE="./push-token")
+    for count in (1, 2):  # the second time in a new container
+        with Process(server, tmp_path / "log") as process:
+            process.wait_until_ready()
+            assert push(server).status_code == 401
+            assert push(server, Authorization=f"Bearer {TOKEN}x").status_code == 401
+            assert push(server, Authorization=f"Bearer {TOKEN}").status_code == 200
+            assert f'clipper_triggers_total{{streamer="xQc",type="keyword"}} {count}.0\n' in scraped(server)
+
+
+def test_without_a_token_it_says_how_to_give_one(tmp_path: Path) -> None:
+    server = exporter_of_the_stack(tmp_path, "", CLIPPER_COMMAND="serve")
+    with Process(server, tmp_path / "log") as process:
+        process.wait_until_ready()
+        assert push(server, Authorization="Bearer").status_code == 403
+        assert "clipper_exporter_streamers 0.0\n" in scraped(server)
+        assert "nobody can push: set PUSH_TOKEN_FILE to a file that holds a token" in process.last_lines()
+        # A health check has the container's environment, whose token file is the empty one.
+        check = [sys.executable, "-m", "exporter", "health"]
+        assert subprocess.run(check, env={**os.environ, **server.environment}, check=False).returncode == 0
+
+
+def test_the_demo_needs_no_token(tmp_path: Path) -> None:
+    server = exporter_of_the_stack(tmp_path, "")
+    with Process(server, tmp_path / "log") as process:
+        process.wait_until_ready()
+        assert "PUSH_TOKEN_FILE to" not in process.last_lines()
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["demo"], "apart from what clippers push"
+
+
+def test_the_token_file_is_empty_unless_one_is_named() -> None:
+    assert config()["secrets"]["push_token"]["file"] == str(ROOT / "docker/no-push-token")
+    assert (ROOT / "docker/no-push-token").read_bytes() == b""
+    named = config(PUSH_TOKEN_FILE="./push-token")["secrets"]["push_token"]["file"]
+    assert named == str(ROOT / "push-token")
+
+
+def test_the_exporters_volume_belongs_to_its_user() -> None:
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    made = lines.index(f"RUN install -d -o 10001 -g 10001 {EXPORTER_DATA}")
+    assert made < lines.index("USER 10001:10001"), "root alone may give a folder away"
 
 
 def test_a_clipper_on_the_host_takes_the_exporters_place() -> None:

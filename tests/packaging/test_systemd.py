@@ -1,4 +1,4 @@
-"""The systemd unit: what it allows is little, and enough."""
+"""The wheel, and the systemd unit: what it allows is little, and enough."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from exporter.settings.settings import Settings, options
+from tooling.checkout import ROOT
 from tooling.processes import Process, Server, free_port
 
 UNIT = Path(__file__).parents[2] / "packaging" / "systemd" / "clipper-exporter.service"
@@ -72,6 +74,18 @@ def test_the_exporter_runs_where_no_memory_becomes_executable(tmp_path: Path) ->
     command = [sys.executable, "-c", code, f"--web.listen-address=127.0.0.1:{port}"]
     with Process(Server("the exporter", command, f"http://127.0.0.1:{port}/-/ready"), tmp_path / "log") as process:
         process.wait_until_ready()
+
+
+def test_the_wheel_says_that_it_is_typed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        [metadata] = (archive.read(name).decode() for name in names if name.endswith("/METADATA"))
+    assert "Classifier: Typing :: Typed\n" in metadata
+    assert "exporter/py.typed" in names, "without it, type checkers ignore the annotations"
 
 
 def test_what_the_threat_model_names_is_there() -> None:

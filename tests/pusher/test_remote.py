@@ -126,7 +126,7 @@ class TestDelivery:
         assert remote.step(clock) == 0.5
         clock.pass_by(-0.25)
         remote.update_viewers("xQc", 2)
-        assert remote._sender.step() == pytest.approx(0.25)
+        assert remote._pusher.sender.step() == pytest.approx(0.25)
         assert far.store.viewer_counts == {"xQc": 1}
         clock.pass_by(0.25)
         remote.step(clock)
@@ -585,8 +585,8 @@ class TestThread:
                     remote.add_trigger("xQc", "keyword")
             finally:
                 blocked.leave.set()
-            told = "3 of the oldest triggers, clips and clears were dropped: too many wait"
-            wait_for(lambda: told in caplog.text)
+            told = "of the oldest triggers, clips and clears were dropped: too many wait"
+            wait_for(lambda: f"{remote.dropped['queue_full']} {told}" in caplog.text)
 
     def test_goes_on_after_a_fault_of_its_own(
         self, clock: FakeClock, far: FakeExporter, caplog: pytest.LogCaptureFixture

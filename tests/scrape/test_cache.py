@@ -20,6 +20,7 @@ from exporter.scrape.cache import escape
 from exporter.scrape.collector import ClipperCollector
 from exporter.scrape.exposition import Exposition
 from exporter.store.validation import Limits
+from tests.batches import apply
 from tests.clock import FakeClock
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
@@ -105,7 +106,7 @@ class Bytes(RuleBasedStateMachine):
     @rule(names=st.lists(NAMES, max_size=4), cleared=st.lists(NAMES, max_size=2))
     def batch(self, names: list[str], cleared: list[str]) -> None:
         body = {"viewer_counts": dict.fromkeys(names, 7), "clips": [{"streamer": n} for n in names], "cleared": cleared}
-        self.try_to(lambda: self.store.apply(body))
+        self.try_to(lambda: apply(self.store, body))
 
     @staticmethod
     def try_to(update: object) -> None:

@@ -19,7 +19,7 @@ import exporter
 from exporter import SharedStats
 from exporter.metrics import FAMILIES
 from exporter.scrape.collector import ClipperCollector
-from exporter.settings.parsers import Address
+from exporter.settings.options import ServeOptions
 from exporter.web.server import Server, listen
 from tests.clock import FakeClock
 
@@ -218,8 +218,8 @@ class TestOtherWaysToServe:
         assert 'clipper_viewers{streamer="xQc"} 45000.0\n' in path.read_text()
 
     def test_asgi(self, registry: CollectorRegistry) -> None:
-        address = Address("127.0.0.1", 0)
-        with Server(prometheus_client.make_asgi_app(registry), listen(address), address) as server:
+        options = ServeOptions(port=0)
+        with Server(prometheus_client.make_asgi_app(registry), listen(options.listen), options) as server:
             text = requests.get(f"{server.url}/metrics", timeout=10).text
         assert 'clipper_viewers{streamer="xQc"} 45000.0\n' in text
 

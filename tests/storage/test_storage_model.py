@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from exporter import SharedStats
 from exporter.storage.schema import FILE_NAME
 from exporter.storage.writer import Storage
+from tests.batches import apply
 from tests.clock import FakeClock
 
 DECLARED = ("viewer_spike", "keyword")
@@ -80,7 +81,7 @@ class Storing(RuleBasedStateMachine):
             if each is None or each not in self.ids:
                 new.append((name, kind))
                 self.ids |= {each} if each else set()
-        assert self.store.apply({"triggers": body}) == (len(new), len(events) - len(new))
+        assert apply(self.store, {"triggers": body}) == (len(new), len(events) - len(new))
         for name, kind in new:
             self.count(name, kind)
 

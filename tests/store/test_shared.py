@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -376,12 +378,12 @@ BAD_INPUT: dict[str, tuple[Callable[[SharedStats], None], str, Reason]] = {
     ),
     "one streamer too many": (
         lambda s: s.add_trigger("third", "keyword"),
-        "streamer: expected one of the 2 streamers held, which is the limit, got 'third'",
+        "streamer: expected at most 2 streamers at once, got 'third'",
         Reason.STREAMERS,
     ),
     "one trigger type too many": (
         lambda s: s.add_trigger("xQc", "sixth"),
-        "trigger_type: expected one of the 5 trigger types known, which is the limit, got 'sixth'",
+        "trigger_type: expected at most 5 trigger types, got 'sixth'",
         Reason.TRIGGER_TYPES,
     ),
 }
@@ -543,9 +545,50 @@ class TestThreads:
         assert not finished.is_alive()
         assert set(store.viewer_counts) == {"inner", "outer"}
 
+    @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+    def test_a_signal_handler_may_report_and_emit(self) -> None:
+        """In a process of its own, because a deadlock of its main thread would be one of this test run's."""
+        code = textwrap.dedent("""
+            import signal
+            from exporter import emit_stats_update, shared_stats
+            from exporter.store.emit import on_emit
 
-def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+            calls = {"handler": 0, "emit": 0}
+
+            def count(name):
+                calls[name] += 1
+
+            def report():
+                shared_stats.update_viewers("streamer", 1)
+                shared_stats.update_viewers("streamer", -1)
+                emit_stats_update()
+
+            def handler(number, frame):
+                count("handler")
+                report()
+                if calls["handler"] < 500:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0005)
+
+            report()
+            on_emit(lambda: count("emit"))
+            signal.signal(signal.SIGALRM, handler)
+            signal.setitimer(signal.ITIMER_REAL, 0.0005)
+            rounds = 0
+            while calls["handler"] < 500:
+                report()
+                on_emit(bool)()
+                rounds += 1
+            assert calls["emit"] == rounds + calls["handler"], (rounds, calls)
+            print(shared_stats.viewer_counts)
+        """)
+        done = run_python(code, timeout=60)
+        assert (done.returncode, done.stdout) == (0, "{'streamer': 1}\n"), done.stderr
+
+
+def run_python(code: str, timeout: float | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment, timeout=timeout
+    )
 
 
 class TestSharedStore:
@@ -577,7 +620,7 @@ class TestSharedStore:
             CLIPPER_EXPORTER_LIMIT_TRIGGER_TYPES="2",
         )
         assert done.stdout == "{'a': 1}\n"
-        assert "CLIPPER_EXPORTER_LIMIT_STREAMERS: expected a whole number of at least 1, got 'none'" in done.stderr
+        assert "CLIPPER_EXPORTER_LIMIT_STREAMERS: 'none' is not a whole number of at least 1" in done.stderr
         assert "--stats.trigger-types: expected at most 2 names" in done.stderr
 
     def test_importing_loads_no_web_server(self) -> None:

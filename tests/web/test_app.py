@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 import exporter
 from exporter import SharedStats
 from exporter.web.server import Server, serve
+from tests.batches import apply
 from tests.clock import FakeClock
 from tests.waiting import wait_for
 
@@ -145,7 +146,7 @@ def test_a_client_that_goes_away_in_the_middle_is_no_lines_in_the_log(
     server: Server, store: SharedStats, caplog: pytest.LogCaptureFixture
 ) -> None:
     """asyncio warns of each part that is sent to nobody; and behind a second request, none is looked out for."""
-    store.apply({"viewer_counts": {f"{number:0100}": number for number in range(30_000)}})
+    apply(store, {"viewer_counts": {f"{number:0100}": number for number in range(30_000)}})
     request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:

@@ -19,8 +19,8 @@ from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.metrics import HTTP_REFUSED
+from exporter.settings.options import HttpLimits
 from exporter.web import body as bodies
-from exporter.web.limits import HttpLimits
 from exporter.web.server import Server, serve
 from tests.certificates import write_pair
 from tests.waiting import wait_for
@@ -332,10 +332,13 @@ class TestTls:
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"connections": 0}, "connections: expected a whole number of at least 1, got 0"),
-        ({"header_bytes": 1.5}, "header_bytes: expected a whole number of at least 1, got 1.5"),
-        ({"header_seconds": 0}, "header_seconds: expected a number above 0, got 0"),
-        ({"connections": 8, "subscribers": 8}, "subscribers: expected fewer than connections (8), got 8"),
+        ({"connections": 0}, "connections: 0 is not a whole number of at least 1"),
+        ({"header_bytes": 1.5}, "header_bytes: 1.5 is not a whole number of at least 1"),
+        ({"header_seconds": 0}, "header_seconds: 0 is not a number of seconds above 0"),
+        (
+            {"connections": 8, "subscribers": 8},
+            "subscribers: 8 live subscribers leave none of 8 connections to scrapes",
+        ),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(wrong: dict[str, int], expected: str) -> None:

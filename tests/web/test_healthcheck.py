@@ -120,7 +120,7 @@ def test_nobody_is_there(tmp_path: Path, text: str | None) -> None:
     ("serving", "asking", "told"),
     [
         (None, TLS, "what it says is no TLS"),
-        (TLS, None, "Remote end closed connection without response"),
+        (TLS, None, "what it says is no HTTP; if it speaks TLS, give its --web.config.file here as well"),
     ],
     ids=["http", "https"],
 )
@@ -145,8 +145,12 @@ def test_who_is_there_and_says_nothing_does_not_answer(tmp_path: Path, text: str
 @pytest.mark.parametrize(
     ("flags", "text", "told"),
     [
-        (("--web.listen-address=9309",), "", "--web.listen-address: expected host:port, such as 127.0.0.1:9309"),
-        (("--web.listen-address=:0",), "", "--web.listen-address: expected the port that it listens on, got 0"),
+        (("--web.listen-address=9309",), "", "--web.listen-address: '9309' is not host:port, such as 127.0.0.1:9309"),
+        (
+            ("--web.listen-address=:0",),
+            "",
+            "--web.listen-address: port 0 is not one to ask at: give the port that it listens on",
+        ),
         ((), "tls_server_config: {", "web.yml: expected YAML at line 1"),
         ((), None, "web.yml: expected a file that can be read (No such file or directory)"),
         (("--log.level=info",), "", "unrecognized arguments: --log.level=info"),
@@ -162,6 +166,16 @@ def test_what_cannot_be_used_ends_it_with_2(
     assert (status, out) == (2, "")
     assert told in problem
     assert "Traceback" not in problem
+
+
+def test_settings_that_it_does_not_take_are_not_its_matter(start: Callable[..., Server], tmp_path: Path) -> None:
+    server = start(None)
+    status, _, problem = ask(
+        CLIPPER_EXPORTER_WEB_LISTEN_ADDRESS=f"127.0.0.1:{server.port}",
+        CLIPPER_EXPORTER_PUSH_TOKEN_FILE=str(tmp_path / "gone since"),
+        CLIPPER_EXPORTER_LIMIT_STREAMERS="many",
+    )
+    assert (status, problem) == (0, "")
 
 
 def test_its_help_names_its_flags_and_what_its_exit_status_means() -> None:

@@ -16,9 +16,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from exporter import SharedStats
 from exporter.live.hub import Hub
 from exporter.security.reload import WebFile
+from exporter.settings.options import ServeOptions
 from exporter.web.app import create_app
-from exporter.web.receiver import PushPolicy, Receiver
-from exporter.web.server import Server, serve
+from exporter.web.server import Server, serve, start
 from tests.waiting import wait_for
 
 AUTH = ("prometheus", "pass:wörd")
@@ -55,8 +55,7 @@ def basic(name: str, password: str) -> dict[str, str]:
 
 def routes() -> list[BaseRoute]:
     store = SharedStats.create()
-    receiver = Receiver(store, PushPolicy())
-    return create_app(store, CollectorRegistry(), Hub(store), receiver).routes
+    return create_app(ServeOptions(), store, CollectorRegistry(), Hub(store)).routes
 
 
 PATHS = sorted(
@@ -152,7 +151,7 @@ class TestPushing:
 
     def test_an_emptied_file_lets_nobody_in(self, store: SharedStats, web_config: Path) -> None:
         file = WebFile(web_config)
-        with serve(0, "0.0.0.0", stats=store, web_config=file) as server:
+        with start(ServeOptions(port=0, address="0.0.0.0"), store, web_file=file) as server:
             web_config.write_text("")
             file.renew()
             url = server.url + "/api/stats"

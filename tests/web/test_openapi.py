@@ -7,8 +7,8 @@ import pytest
 from openapi_spec_validator import validate
 
 from exporter import __version__
+from exporter.settings.options import HttpLimits
 from exporter.store.validation import Limits
-from exporter.web.limits import HttpLimits
 from exporter.web.openapi import document
 
 

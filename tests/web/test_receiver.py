@@ -14,13 +14,16 @@ from prometheus_client import CollectorRegistry
 from exporter import SharedStats
 from exporter.store.validation import Reason
 from exporter.web import body as bodies
-from exporter.web.receiver import PushPolicy
+from exporter.web.access import Access
 from exporter.web.server import Server, serve
 from tests.clock import FakeClock
 from tests.waiting import wait_for
 
 TOKEN = "correct-horse"
 JSON = {"Content-Type": "application/json"}
+REFUSED = (
+    "refused: no token is set; name a file that holds one with --push.token-file or CLIPPER_EXPORTER_PUSH_TOKEN_FILE"
+)
 
 StartServer = Callable[..., Server]
 
@@ -257,7 +260,7 @@ def test_who_has_not_the_token_is_kept_out(start: StartServer, store: SharedStat
 
 def test_without_a_token_others_may_not_push(start: StartServer, store: SharedStats) -> None:
     server = start("0.0.0.0")
-    assert server.who_may_push == "refused, for there is no token"
+    assert server.who_may_push == REFUSED
     response = post(server, "{}")
     assert (response.status_code, response.json()["error"]) == (
         403,
@@ -266,30 +269,58 @@ def test_without_a_token_others_may_not_push(start: StartServer, store: SharedSt
     assert rejected(store) == {Reason.UNAUTHORIZED: 1}
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9309", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:9309"])
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:9309", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:9309", "127.0.0.2", "127.1.2.3:9309"],
+)
 def test_this_machine_may_push_without_a_token(server: Server, host: str) -> None:
-    assert server.who_may_push == "from this machine, for there is no token"
+    assert server.who_may_push == "from this machine only: no token is set"
     assert post(server, "{}", Host=host).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:9309", "evil.example:127", "[::2]", "::1"])
+NEARLY_LOOPBACK = ["128.0.0.1", "127.1", "[127.0.0.1]", "127.0.0.1.evil.example", "[localhost]"]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example:9309", "evil.example:127", "[::2]", "::1", *NEARLY_LOOPBACK]
+)
 def test_a_name_that_leads_here_is_not_this_machine(server: Server, store: SharedStats, host: str) -> None:
     before = held(store)
     response = post(server, '{"viewer_counts": {"xQc": 2}}', Host=host)
     assert (response.status_code, response.json()["error"]) == (
         403,
-        "pushing without a token needs localhost, 127.0.0.1 or [::1] as the host",
+        "pushing without a token needs localhost or a loopback address as the host",
     )
     assert held(store) == before
+
+
+@pytest.mark.parametrize("address", ["127.0.0.2", "::1"])
+def test_every_loopback_address_can_be_pushed_to(start: StartServer, address: str) -> None:
+    try:
+        socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET).close()
+    except OSError:
+        pytest.skip(f"this machine has no {address}")
+    assert post(start(address), "{}").status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", " ", "two words", "line\n", "tab\t", "\u00e9"])
+def test_a_token_that_is_not_one_word_is_an_error(start: StartServer, token: str) -> None:
+    """An empty one would let in everybody who sends the header without a token."""
+    # The whole message, which leaves the token out.
+    message = r"^push_token: the token is not one word of printable ASCII characters$"
+    with pytest.raises(ValueError, match=message):
+        start("0.0.0.0", push_token=token)
+    with pytest.raises(ValueError, match=message):
+        Access(token)
 
 
 @pytest.mark.parametrize(
     ("policy", "text"),
     [
-        (PushPolicy("secret", local=True), "with the token"),
-        (PushPolicy(None, local=True), "from this machine, for there is no token"),
-        (PushPolicy(None, local=False), "refused, for there is no token"),
+        (Access("secret", local=True), "with the token"),
+        (Access(None, local=True), "from this machine only: no token is set"),
+        (Access(None, local=False), REFUSED),
     ],
 )
-def test_a_policy_says_who_may(policy: PushPolicy, text: str) -> None:
+def test_a_policy_says_who_may(policy: Access, text: str) -> None:
     assert str(policy) == text

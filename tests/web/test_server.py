@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import socket
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -9,7 +12,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 import exporter
 from exporter import SharedStats
-from exporter.errors import ExporterError, ListenError
+from exporter.errors import ExporterError, ListenError, SettingsError
 from exporter.web.server import Server, serve
 
 
@@ -63,10 +66,11 @@ def test_a_stop_does_not_wait_for_an_idle_connection() -> None:
 def test_a_port_in_use_is_a_clear_error() -> None:
     with serve(0, stats=SharedStats.create()) as first, pytest.raises(ListenError) as refusal:
         serve(first.port, stats=SharedStats.create())
-    assert str(refusal.value).endswith(
+    assert str(refusal.value) == (
         f"cannot listen on 127.0.0.1:{first.port}: another program listens there;"
-        " choose another port, or 0 for a free one"
+        " choose another port (--web.listen-address, or port of serve()), or 0 for a free one"
     )
+    assert refusal.value.errno == errno.EADDRINUSE
     assert isinstance(refusal.value, OSError)
     assert isinstance(refusal.value, ExporterError)
 
@@ -102,11 +106,95 @@ def test_ipv6() -> None:
         assert "clipper_exporter_streamers 0.0\n" in scrape(handle)
 
 
+@pytest.fixture
+def _no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with IPv6 turned off, whose getaddrinfo names IPv6 addresses all the same."""
+
+    class IPv4Socket(socket.socket):
+        def __init__(self, family: int = -1, *arguments: Any, **options: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *arguments, **options)
+
+    found = [
+        (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where)
+        for family, where in ((socket.AF_INET6, ("::", 0, 0, 0)), (socket.AF_INET, ("0.0.0.0", 0)))
+    ]
+    lookup = socket.getaddrinfo
+    monkeypatch.setattr(socket, "socket", IPv4Socket)
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *rest, **flags: lookup(host, *rest, **flags) if host else found.copy()
+    )
+
+
+@pytest.mark.usefixtures("_no_ipv6")
+def test_without_ipv6_every_address_is_every_ipv4_address() -> None:
+    with serve(0, "", stats=SharedStats.create(), registry=CollectorRegistry()) as handle:
+        assert "clipper_exporter_streamers 0.0\n" in scrape(handle)
+
+
+@pytest.mark.usefixtures("_no_ipv6")
+def test_without_ipv6_an_ipv6_address_is_a_clear_error() -> None:
+    with pytest.raises(ListenError, match=r"cannot listen on \[::1\]:0: this machine has no addresses of this kind"):
+        serve(0, "::1", stats=SharedStats.create())
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_every_address_is_ipv4_and_ipv6() -> None:
+    with serve(0, "", stats=SharedStats.create(), registry=CollectorRegistry()) as handle:
+        for host in ("127.0.0.1", "[::1]"):
+            text = requests.get(f"http://{host}:{handle.port}/metrics", timeout=10).text
+            assert "clipper_exporter_streamers 0.0\n" in text
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_a_port_that_is_taken_on_ipv6_is_not_taken_on_ipv4_alone() -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6) as other, pytest.raises(ListenError) as refusal:
+        serve(other.getsockname()[1], "", stats=SharedStats.create())
+    assert "another program listens there" in str(refusal.value)
+
+
 def test_the_telemetry_path_is_a_choice() -> None:
     with serve(0, stats=SharedStats.create(), telemetry_path="/clipper/metrics") as handle:
         assert "clipper_exporter_streamers 0.0\n" in scrape(handle, "/clipper/metrics")
         assert requests.get(handle.url + "/metrics", timeout=10).status_code == 404
         assert 'href="./clipper/metrics"' in scrape(handle, "/")
+
+
+def test_what_the_command_line_refuses_serve_refuses() -> None:
+    before = set(threading.enumerate())
+    with pytest.raises(SettingsError) as refusal:
+        exporter.serve(70000, telemetry_path="/api/stats", storage="", push_token="")
+    assert refusal.value.mistakes == (
+        "port: 70000 is above 65535",
+        "telemetry_path: '/api/stats' is taken by another route: choose a path such as /metrics",
+        "push_token: the token is not one word of printable ASCII characters",
+        "storage: '' does not name a folder",
+    )
+    assert set(threading.enumerate()) == before
+
+
+def test_serve_reads_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CLIPPER_EXPORTER_WEB_LISTEN_ADDRESS", "localhost:0")
+    monkeypatch.setenv("CLIPPER_EXPORTER_LIMIT_CONNECTIONS", "999")
+    monkeypatch.setenv("CLIPPER_EXPORTER_WEB_TELEMETRY_PATH", "/scrape")
+    monkeypatch.setenv("CLIPPER_EXPORTER_STORAGE_PATH", str(tmp_path / "kept"))
+    monkeypatch.setenv("CLIPPER_EXPORTER_WEB_TELEMETRYPATH", "/misspelt")
+    with exporter.serve(stats=SharedStats.create(), registry=CollectorRegistry()) as handle:
+        assert handle.url == f"http://localhost:{handle.port}"
+        assert "clipper_exporter_http_connections_limit 999.0\n" in scrape(handle, "/scrape")
+    assert (tmp_path / "kept").is_dir()
+    told = "CLIPPER_EXPORTER_WEB_TELEMETRYPATH is not known: did you mean CLIPPER_EXPORTER_WEB_TELEMETRY_PATH?"
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [f"environment variable {told}"]
+
+
+def test_a_mistake_in_a_variable_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPPER_EXPORTER_LIMIT_CONNECTIONS", "many")
+    with pytest.raises(SettingsError, match=r"^CLIPPER_EXPORTER_LIMIT_CONNECTIONS: 'many' is not a whole number"):
+        exporter.serve(0)
 
 
 def test_several_servers_of_one_process_do_not_meet() -> None:

@@ -1,0 +1,211 @@
+"""Pushing a store to an exporter in another process: one thread, and what its owner may ask of it."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import os
+import queue
+import random
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, Self
+
+from exporter.logs import RateLimited
+from exporter.pusher.backlog import QUEUE_FULL, Backlog
+from exporter.pusher.sender import Sender
+from exporter.pusher.transport import HttpTransport, Transport
+from exporter.store.emit import on_emit
+from exporter.store.shared import SharedStats
+from exporter.store.store import Store
+
+logger = logging.getLogger(__name__)
+
+_GATHER: Final = 1.0  # seconds between looks at the store while the exporter is away
+_AFTER_A_FAULT: Final = 60.0  # seconds after which the thread tries again after an error that nobody foresaw
+
+
+class Pusher:
+    """Tells an exporter elsewhere of every change of a store, until it is closed. It is a context manager, too.
+
+    Writers never wait for the network: one thread sends gauges, the newest of each, and triggers and clips, all of
+    them, in order, with their times and with ids, so that each is counted once however often it is sent. It tries again
+    until they have arrived. ``store``, and the other options of :func:`push`, say what is sent and how.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        url: str,
+        token: str | None = None,
+        *,
+        interval: float = 0.5,
+        heartbeat: float = 60.0,
+        timeout: float = 5.0,
+        exit_timeout: float = 5.0,
+        max_events: int = 10_000,
+        transport: Transport | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        for name, value in {"interval": interval, "heartbeat": heartbeat, "timeout": timeout}.items():
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name}: expected a number of seconds above 0, got {value!r}")
+        if max_events < 1:
+            raise ValueError(f"max_events: expected a whole number of at least 1, got {max_events!r}")
+        self._store = store
+        self._make_transport: Callable[[], Transport] = lambda: transport or HttpTransport(url, token, timeout=timeout)
+        self._pace: dict[str, Any] = {
+            "interval": interval,
+            "heartbeat": heartbeat,
+            "monotonic": monotonic,
+            "jitter": jitter,
+        }
+        self._exit_timeout = exit_timeout
+        self._max_events = max_events
+        self._begin()
+        _pushers.add(self)
+
+    def _begin(self) -> None:
+        """Have sent nothing, as at the start of a process."""
+        self.backlog = Backlog(self._store, self._max_events)
+        self.sender = Sender(self.backlog, self._make_transport(), os.urandom(8).hex(), **self._pace)
+        self._progress = threading.Condition()
+        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()  # unlike an Event, safe in signal handlers
+        self._dropping = RateLimited(logger, 60.0)
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        # The thread starts when there is something to send: importing this package starts none.
+        if self._store.rows():
+            self._start()
+        else:
+            self._store.on_next_change(self._start)
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many updates never will arrive, by reason: ``queue_full``, ``refused``, ``closed``."""
+        return self.backlog.dropped
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until all that was written has arrived, or was dropped, for ``timeout`` seconds; tells if it has."""
+        version, number = self._store.version, self._store.events
+
+        def done() -> bool:
+            return self.sender.since >= version and self.backlog.settled(number)
+
+        with self._progress:
+            self._hurry()
+            self._progress.wait_for(lambda: self._closed or done(), timeout)
+        return done()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Flush, for at most ``timeout`` seconds, and send nothing any more; what is left is dropped."""
+        if self._closed:
+            return
+        ends = time.monotonic() + timeout
+        self.flush(timeout)
+        self._closed = True
+        left = self.backlog.close()
+        if left:
+            logger.warning("%d triggers, clips and clears have not arrived, and are dropped", left)
+        if self._thread is not None:
+            self._stop_emitting()
+            atexit.unregister(self.close)
+            self._calls.put(None)
+            self._thread.join(max(0.0, ends - time.monotonic()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _hurry(self) -> None:
+        self.sender.hurry()
+        self._calls.put(None)
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="clipper-exporter-push", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as problem:  # there are too many, or the interpreter is about to end
+            logger.error("nothing can be sent: %s", problem)  # noqa: TRY400 - the message says it all
+            self._closed = True
+            self.backlog.close()
+            return
+        self._thread = thread
+        self._stop_emitting = on_emit(self._hurry)
+        atexit.register(self.close, self._exit_timeout)
+        if "multiprocessing.util" in sys.modules:  # whose forked processes leave without asking atexit
+            sys.modules["multiprocessing.util"].Finalize(self, self.close, (self._exit_timeout,), exitpriority=10)
+
+    def _run(self) -> None:
+        told = 0
+        while not self._closed:
+            try:
+                pause = self.sender.step()
+            except Exception:
+                logger.exception("sending failed in a way that should not be possible")
+                pause = _AFTER_A_FAULT
+            with self._progress:
+                self._progress.notify_all()
+            dropped = self.backlog.dropped[QUEUE_FULL]
+            if dropped > told:
+                self._dropping.warning(
+                    QUEUE_FULL, f"{dropped} of the oldest triggers, clips and clears were dropped: too many wait"
+                )
+                told = dropped
+            with suppress(queue.Empty):
+                self._calls.get(timeout=min(pause, _GATHER))
+
+
+def push(
+    url: str,
+    token: str | None = None,
+    *,
+    stats: SharedStats | None = None,
+    interval: float = 0.5,
+    heartbeat: float = 60.0,
+    timeout: float = 5.0,
+    exit_timeout: float = 5.0,
+    max_events: int = 10_000,
+) -> Pusher:
+    """Tell an exporter in another process of every change of a store from now on; stands beside ``serve()``.
+
+    ``url`` is where the exporter is, ``https://name:password@host:9309`` if it asks for a user, and ``token`` what it
+    asks for if it has one. ``stats`` is the process's own shared store unless another is given. ``interval`` is the
+    least time between two requests; all gauges are sent again every ``heartbeat`` and when the exporter has restarted;
+    ``timeout`` limits each wait for it; ``exit_timeout`` limits the flush at the interpreter's exit; all are in
+    seconds. At most ``max_events`` triggers, clips and clears wait; of more the oldest are dropped.
+
+    Raises ``ValueError`` for an option that cannot be.
+    """
+    return Pusher(
+        SharedStats() if stats is None else stats,
+        url,
+        token,
+        interval=interval,
+        heartbeat=heartbeat,
+        timeout=timeout,
+        exit_timeout=exit_timeout,
+        max_events=max_events,
+    )
+
+
+_pushers: weakref.WeakSet[Pusher] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # The thread is the parent's, and so are all numbers up to now: the parent sends them.
+    for pusher in list(_pushers):
+        pusher._store.begin_anew()
+        pusher._begin()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)

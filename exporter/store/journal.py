@@ -1,0 +1,115 @@
+"""The journal: what happened to a store, for whoever follows it with a cursor."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Final, NamedTuple
+
+from exporter.store.encoding import array, compact, members
+from exporter.store.event_ids import EventId
+from exporter.store.rows import Rows
+from exporter.store.triggers import Trigger
+
+CAPACITY: Final = 10_000  # events; a follower further behind has to start again
+
+TRIGGERS: Final = "triggers"
+CLIPS: Final = "clips"
+CLEARED: Final = "cleared"
+GAUGES: Final = {"viewer_counts": "viewers", "chat_velocities": "velocity", "recording_status": "recording"}
+"""The gauges by their names in a body of ``POST /api/stats``, and the fields of a row that hold them."""
+
+
+class Event(NamedTuple):
+    """A trigger, a clip, or the end of a streamer's row.
+
+    ``number`` counts the events of a store from 1, ``version`` is the store's after the event, ``kind`` is one of
+    :data:`TRIGGERS`, :data:`CLIPS` and :data:`CLEARED`, ``row`` is the number of a row that is gone.
+    """
+
+    number: int
+    version: int
+    kind: str
+    streamer: str
+    trigger: Trigger | None = None
+    row: int | None = None
+
+
+class Journal:
+    """The newest events of a store, oldest first. Not thread-safe."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._events: deque[Event] = deque(maxlen=capacity)
+        self._complete_after = 0
+        self.total = 0
+        """How many events there ever were: the number of the newest."""
+
+    def add(
+        self, version: int, kind: str, streamer: str, *, trigger: Trigger | None = None, row: int | None = None
+    ) -> None:
+        """Note an event; the oldest one makes room."""
+        if len(self._events) == self._events.maxlen:
+            self._complete_after = self._events[0].version
+        self.total += 1
+        self._events.append(Event(self.total, version, kind, streamer, trigger, row))
+
+    def start_again(self, version: int) -> None:
+        """Have every follower from before ``version`` start again: more changed than events tell."""
+        self._complete_after = version
+
+    def since(self, version: int) -> tuple[list[Event], bool]:
+        """Return the events after ``version`` that are still known, and whether that is all that happened."""
+        newest_first = takewhile(lambda event: event.version > version, reversed(self._events))
+        return list(newest_first)[::-1], version >= self._complete_after
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed in a store after the version ``since``, up to ``version``: one moment, whole.
+
+    ``rows`` are the streamers that changed, with the newest values of the parts that did, in the order first seen.
+    ``events`` are all events in order. With ``start_again`` some of what happened is not known any more: ``rows`` are
+    all streamers, and ``events`` the ones still known. ``total`` is the number of the store's newest event. ``recent``
+    are the newest triggers; ``clips_today`` has the clips of the streamers in ``events``, or of all, and ``day_ends``
+    the Unix time when they return to 0. ``ids`` are the event ids learned since, of the ``ids_total`` ever learned.
+    """
+
+    since: int
+    version: int
+    start_again: bool
+    rows: Rows
+    events: list[Event]
+    total: int
+    recent: tuple[Trigger, ...]
+    clips_today: Mapping[str, int]
+    day_ends: float
+    ids: list[EventId] = field(default_factory=list)
+    ids_total: int = 0
+
+    def gauges(self) -> Iterator[tuple[str, dict[str, float]]]:
+        """Yield each gauge's name in a body of ``POST /api/stats``, and the values reported since, by streamer."""
+        streamers, since = self.rows.column("streamer"), self.since
+        for name, gauge in GAUGES.items():
+            if not self.rows.has(gauge):
+                continue
+            columns = zip(streamers, self.rows.column(gauge), self.rows.column(f"{gauge}_version"), strict=True)
+            yield (
+                name,
+                {streamer: value for streamer, value, version in columns if version > since and value is not None},
+            )
+
+    def body(self) -> str:
+        """Return the changes as JSON text, shaped as the body of ``POST /api/stats``, without what is empty.
+
+        What is ``cleared`` comes before all else: a streamer that is in it and in a gauge was seen again.
+        """
+        cleared = dict.fromkeys(event.streamer for event in self.events if event.kind == CLEARED)
+        texts = {name: compact(values) for name, values in self.gauges() if values}
+        triggers = [event.trigger.text() for event in self.events if event.trigger is not None]
+        clips = [{"streamer": event.streamer} for event in self.events if event.kind == CLIPS]
+        texts |= {TRIGGERS: array(triggers)} if triggers else {}
+        texts |= {CLIPS: compact(clips)} if clips else {}
+        texts |= {CLEARED: compact(list(cleared))} if cleared else {}
+        return members(texts)
