@@ -74,8 +74,8 @@ def running_prometheus(
 ) -> Iterator[Prometheus]:
     """Run ``program`` on the text ``configuration`` until the context is left; it is ready when this yields it.
 
-    It listens on ``port`` of 127.0.0.1, or on a free one; its files are in ``folder``. ``arguments`` are added to its
-    command line. Raises ``ToolingError`` with its last log lines if it ends or is not ready within ``deadline`` seconds.
+    It listens on ``port`` of 127.0.0.1, or on a free one, and keeps its files in ``folder``. ``arguments`` are added to
+    its command line. Raises ``ToolingError`` with its last log lines if it ends or is not ready in ``deadline`` s.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file, address = folder / "prometheus.yml", f"127.0.0.1:{port or free_port()}"
