@@ -86,7 +86,7 @@ def test_a_fleet_keeps_its_size_while_streamers_come_and_go() -> None:
     fleet = Fleet(500, random.Random(1))
     for second in range(30 * ROUND):
         batch = fleet.batch(second)
-        assert store.apply(store.read(json.dumps(batch).encode()))[1] == 0
+        assert store.apply(store.read(json.dumps(batch).encode())).duplicates == 0
         now[0] += 1
     assert fleet.seen == 500 + 30 * ROUND
     # The fleet, and of those who fell silent, five a round, the ones that have not expired yet.

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tooling import compose, environment, grafana, node, servers
+from tooling import environment, node, servers
 from tooling.checkout import ROOT, ToolingError, say
 
 _DESCRIPTION = """\
@@ -38,7 +38,7 @@ def main() -> int:
     options, arguments = parser.parse_known_args()
     environment.enter("dev")
     programs: list[Callable[[], object]] = [partial(servers.fetch, name) for name in servers.PROGRAMS]
-    for fetch in [*programs, compose.fetch, grafana.CODE.fetch, node.SOCKETIO_CLIENT.fetch]:
+    for fetch in [*programs, node.GRAFANA.fetch, node.SOCKETIO_CLIENT.fetch]:
         try:
             fetch()
         except ToolingError as error:

@@ -10,14 +10,13 @@ import pytest
 
 from tests.dashboards.history import History, history
 from tests.dashboards.live import Live, live
-from tooling import grafana
-from tooling.node import Installed
+from tooling.node import GRAFANA, Installed
 
 
 @pytest.fixture(scope="session")
 def grafana_code() -> Installed:
     """Grafana's own code; without it the test is skipped, or fails where ``CI`` is set."""
-    found = grafana.CODE.find()
+    found = GRAFANA.find()
     if found is not None:
         return found
     message = "Grafana's code is not here; scripts/test gets it"

@@ -43,7 +43,8 @@ pytestmark = pytest.mark.integration
 TOKEN = "a-token-of-the-tests"
 USER, PASSWORD = "prometheus", "a-password-of-the-tests"
 BASIC = "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-GIVEN = (f"Bearer {TOKEN}", BASIC, "Bearer another", "Basic " + b64encode(b"prometheus:another").decode())
+RIGHT = {"token": f"Bearer {TOKEN}", "password": BASIC}
+GIVEN = (*RIGHT.values(), "Bearer another", "Basic " + b64encode(b"prometheus:another").decode())
 SETUPS = ["a token and a password", "a token", "a password", "nothing"]
 # Of each operation, beside those at the edges of its schema.
 FEW, MANY = 20, 60
