@@ -50,7 +50,6 @@ class State:
         self.version = 0
         self.changed = dict.fromkeys(PARTS, 0)
         """The version at which each part of any row last changed."""
-        self._replaced: dict[Row, Row] = {}
         self.last_updated = now
         self.expired = 0
         self._stale_after = stale_after
@@ -192,21 +191,19 @@ class State:
                 posted += [gauges.popitem() for _ in range(min(most, len(gauges)))]
             if posted:
                 self._take_in(name, posted, now)
-        self._replaced.clear()
 
     def _take_in(self, name: str, posted: list[tuple[Gauge, Row]], now: float) -> None:
         # They left ``posted`` first, and are read now: what was posted in between is taken in now and once more later.
         readings = posted_readings(gauge for gauge, _ in posted)
         version = self.version = self.changed[name] = self.version + 1
-        stale_after = self._stale_after or math.inf
         newest = -math.inf
         # Every update of every streamer comes by here: the usual case first, and spelled out.
         for (gauge, row), reading in zip(posted, readings, strict=True):
             if reading is gauge.known:
                 continue
             at, updated = reading[1], row.updated
-            if updated is None or not updated <= now or at > now or at - updated > stale_after or not row.held:
-                self._take_in_one(name, row, reading, now)
+            if updated is None or not updated <= now or at > now or not row.held:
+                self._take_in_one(gauge, row, reading, now)
                 continue
             gauge.known = reading
             gauge.version = row.version = version
@@ -216,21 +213,12 @@ class State:
         if newest > self.last_updated or self.last_updated > now:
             self.last_updated = min(now, max(newest, 0.0))
 
-    def _take_in_one(self, name: str, row: Row, reading: Reading, now: float) -> None:
-        """Take in a reading after a gap, a clock that was set back, or the end of its row."""
-        at = min(reading[1], now)  # a clock that was set back must not leave a time in the future
-        if row.held and self._is_stale(row, at):
-            # Nobody looked at the row between the end of its stream and this reading.
-            self._drop_stale(row, now)
-            self._replaced[row] = self.row(row.streamer, at)
-        if row in self._replaced:
-            row = self._replaced[row]
-            if row.updated is not None and self._stale_after and self._expiry(at) <= row.updated:
-                return  # it belongs to the time before
+    def _take_in_one(self, gauge: Gauge, row: Row, reading: Reading, now: float) -> None:
+        """Take in the first reading of a restored row, one after a clock was set back, or one of a row that is gone."""
         if not row.held:
             return  # it was dropped while its writer was at work
-        gauge: Gauge = getattr(row, name)
-        gauge.reading = gauge.known = reading
+        at = min(reading[1], now)  # a clock that was set back must not leave a time in the future
+        gauge.known = reading
         gauge.version = row.version = self.version
         if row.updated is None or row.updated > now or at > row.updated:
             row.updated = at
