@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from tests import distribution
 from tooling.checkout import ROOT
@@ -28,3 +29,9 @@ def test_the_files_named_are_there() -> None:
 )
 def test_a_group_is_a_file_or_what_shares_a_fixture(test: str, group: str) -> None:
     assert distribution.group(test) == group
+
+
+def test_no_example_of_hypothesis_has_a_deadline() -> None:
+    """How long one takes is up to the machine, and to what else it does."""
+    assert settings().deadline is None
+    assert {settings.get_profile(name).deadline for name in ("short", "long")} == {None}

