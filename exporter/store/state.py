@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import tzinfo
+from itertools import repeat
 from typing import Final
 
 from exporter.errors import InvalidUpdate
@@ -188,13 +189,13 @@ class State:
             posted: list[tuple[Gauge, Row]] = []
             # Writers only add, but a signal handler may take in what is looked at here.
             with suppress(KeyError):
-                posted += [gauges.popitem() for _ in range(min(most, len(gauges)))]
+                posted.extend(map(dict.popitem, repeat(gauges, min(most, len(gauges)))))
             if posted:
                 self._take_in(name, posted, now)
 
     def _take_in(self, name: str, posted: list[tuple[Gauge, Row]], now: float) -> None:
         # They left ``posted`` first, and are read now: what was posted in between is taken in now and once more later.
-        readings = posted_readings(gauge for gauge, _ in posted)
+        readings = posted_readings(posted)
         version = self.version = self.changed[name] = self.version + 1
         newest = -math.inf
         # Every update of every streamer comes by here: the usual case first, and spelled out.
@@ -209,7 +210,8 @@ class State:
             gauge.version = row.version = version
             if at > updated:
                 row.updated = at
-                newest = max(newest, at)
+                if at > newest:  # noqa: PLR1730 - a call would cost as much as all the rest
+                    newest = at
         if newest > self.last_updated or self.last_updated > now:
             self.last_updated = min(now, max(newest, 0.0))
 
@@ -293,12 +295,12 @@ class State:
         if upto is not None and not start_again and upto < version:
             version = max(upto, since)
             events = [event for event in events if event.version <= version]
-        rows = self.rows.values()
+        rows: Collection[Row] = self.rows.values()
         today: Mapping[str, int]
         if start_again:
             today = self.clips_today.copy()
         else:
-            rows = [row for row in rows if row.version > since] if self.version > since else []  # type: ignore[assignment]
+            rows = [row for row in rows if row.version > since] if self.version > since else []
             today = {event.streamer: self.clips_today.get(event.streamer) for event in events}
         return Changes(
             since=since,
