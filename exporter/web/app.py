@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import html
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
-from importlib import resources
-from string import Template
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -19,7 +16,6 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from exporter._version import __version__
 from exporter.errors import InvalidBatch
 from exporter.live.hub import Hub
 from exporter.own_metrics import OwnMetrics
@@ -29,24 +25,14 @@ from exporter.storage.writer import Storage
 from exporter.store.batch import NotJson
 from exporter.store.encoding import compact
 from exporter.store.shared import SharedStats
+from exporter.web import documents
 from exporter.web.access import STATS_PATH, Access
 from exporter.web.extra import socketio_app
-from exporter.web.openapi import document
 from exporter.web.receiver import Receiver
 from exporter.web.subscriber_limit import Places
 
 _EVENT_STREAM: Final = "text/event-stream"
 _COMMIT_SECONDS: Final = 1.0  # that a scrape waits for the disk: scrapes every few seconds must get through
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self';"
-        " frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
-_MEDIA_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}  # of what the page loads
 
 
 class _Json(Response):
@@ -121,18 +107,6 @@ def create_app(
         # One route, so that whoever uses another method is told of both.
         return await (push if request.method == "POST" else stats)(request)
 
-    async def openapi(_: Request) -> Response:
-        # Described anew each time, for users come and go with the web configuration.
-        described = document(
-            store.limits,
-            telemetry_path=options.telemetry_path,
-            body_bytes=options.body_bytes,
-            needs_token=access.token is not None,
-            needs_password=access.needs_password,
-            http=options.limits,
-        )
-        return _Json(described)
-
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("clipper-exporter is healthy.\n")
 
@@ -143,38 +117,13 @@ def create_app(
         routes=[
             Route(options.telemetry_path, metrics),
             Route(STATS_PATH, api_stats, methods=["GET", "POST"]),
-            Route("/api/openapi.json", openapi),
             Mount("/socket.io", socketio_app(hub, options.cors_origins, places)),
-            *_pages(options.telemetry_path, options.links),
+            *documents.routes(options.telemetry_path, options.links),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
         ],
         exception_handlers={HTTPException: _refused, InvalidBatch: _invalid, Exception: _failed},
     )
-
-
-def _pages(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
-    static = resources.files("exporter") / "static"
-    page = Template((static / "index.html").read_text(encoding="utf-8")).substitute(
-        version=html.escape(__version__),
-        telemetry_path=html.escape(telemetry_path),
-        links="".join(
-            f'<li><a href="{html.escape(url)}">{html.escape(name)}</a></li>\n' for name, url in links.items()
-        ),
-    )
-
-    def route(path: str, content: str, media_type: str) -> Route:
-        async def answer(_: Request) -> Response:
-            return Response(content, media_type=media_type, headers=_PAGE_HEADERS)
-
-        return Route(path, answer)
-
-    files = [
-        (f"/{file.name}", file.read_text(encoding="utf-8"), _MEDIA_TYPES[kind])
-        for file in static.iterdir()
-        if (kind := file.name.rpartition(".")[2]) in _MEDIA_TYPES
-    ]
-    return [route(*each) for each in [("/", page, "text/html"), *files]]
 
 
 async def _each(parts: Iterable[bytes]) -> AsyncIterator[bytes]:

@@ -622,7 +622,8 @@ class TestSharedStore:
         )
         assert done.stdout == "{'a': 1}\n"
         assert done.stderr == (
-            "CLIPPER_EXPORTER_LIMIT_STREAMERS: 'none' is not a whole number of at least 1; the default is used instead\n"
+            "CLIPPER_EXPORTER_LIMIT_STREAMERS: 'none' is not a whole number of at least 1;"
+            " the default is used instead\n"
             "CLIPPER_EXPORTER_STATS_TRIGGER_TYPES: 4 names are more than --limit.trigger-types (2);"
             " the default is used instead\n"
         )

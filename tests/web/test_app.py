@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 import exporter
 from exporter import SharedStats
+from exporter.web.documents import STATIC
 from exporter.web.server import Server, serve
 from tests.batches import apply
 from tests.clock import FakeClock
@@ -115,6 +116,60 @@ def test_the_page_is_under_a_strict_policy(server: Server, path: str, media_type
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert "unsafe" not in response.headers["Content-Security-Policy"]
     assert not re.search(r"<script(?![^>]* src=)|\bstyle=|\son[a-z]+=", response.text)
+
+
+DOCUMENTS = ["/", "/api/openapi.json", *sorted(f"/{file.name}" for file in STATIC.iterdir() if file.suffix != ".html")]
+
+
+@pytest.fixture(scope="module")
+def documents() -> Iterator[Server]:
+    with serve(0, stats=SharedStats.create(), registry=CollectorRegistry()) as server:
+        yield server
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+class TestDocument:
+    """What only a new version changes is asked for again each time, and sent only if it changed."""
+
+    def test_who_has_it_gets_304(self, documents: Server, path: str) -> None:
+        first = get(documents, path)
+        assert first.headers["Cache-Control"] == "no-cache"
+        assert first.content
+        again = get(documents, path, **{"If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        for header in ("ETag", "Cache-Control", "Content-Security-Policy", "X-Content-Type-Options"):
+            assert again.headers.get(header) == first.headers.get(header)
+
+    def test_who_has_another_version_gets_the_new_one(self, documents: Server, path: str) -> None:
+        headers = {"If-None-Match": '"another"', "If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
+        answer = get(documents, path, **headers)
+        assert (answer.status_code, answer.content) == (200, get(documents, path).content)
+
+    def test_head_has_no_body(self, documents: Server, path: str) -> None:
+        whole, head = get(documents, path), requests.head(documents.url + path, timeout=10)
+        assert (head.status_code, head.content) == (200, b"")
+        for header in ("ETag", "Content-Type", "Content-Length", "Content-Security-Policy"):
+            assert head.headers.get(header) == whole.headers.get(header)
+
+
+def test_files_of_the_page_have_a_time(documents: Server) -> None:
+    modified = get(documents, "/app.js").headers["Last-Modified"]
+    assert get(documents, "/app.js", **{"If-Modified-Since": modified}).status_code == 304
+
+
+def test_another_page_has_another_etag(store: SharedStats, registry: CollectorRegistry, documents: Server) -> None:
+    with serve(0, stats=store, registry=registry, telemetry_path="/scrape") as other:
+        assert get(other, "/").headers["ETag"] != get(documents, "/").headers["ETag"]
+
+
+@pytest.mark.parametrize("path", ["/index.html", "/static/app.js", "/..%2fcli.py", "/app.js%00"])
+def test_nothing_else_is_served(documents: Server, path: str) -> None:
+    assert get(documents, path).status_code == 404
+
+
+def test_media_types_do_not_depend_on_the_machine(documents: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starlette.responses.guess_type", lambda *_, **__: ("text/plain", None))
+    assert get(documents, "/app.js").headers["Content-Type"] == "text/javascript; charset=utf-8"
 
 
 def test_every_module_that_the_page_loads_is_served(server: Server) -> None:
