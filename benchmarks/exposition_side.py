@@ -37,6 +37,7 @@ from exporter.scrape.exposition import Exposition
 from exporter.store.shared import TRIGGER_TYPES
 from exporter.web.server import serve
 
+_MEET: Final = 0.5  # seconds: a hundred times the interval at which CPython switches threads
 _FETCH = """
 import http.client, sys, time
 connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=600)
@@ -192,22 +193,31 @@ def _compression(side: Side, repeats: int) -> float:
 
 
 def _updates(side: Side, names: list[str], values: Iterator[int], *, threads: int) -> float:
-    rounds = max(3, 40_000 // len(names))  # the first one finds its memory cold
+    """Time an update while ``threads`` of them write, all from the same moment on, each for at least ``_MEET``."""
+    together = threading.Barrier(threads + 1)
+    ends = [0.0]
+    written = [0] * threads
 
     def write(part: int) -> None:
-        mine = names[part::threads]
-        for _ in range(rounds):
+        mine = names[part::threads] or names
+        together.wait()
+        while time.perf_counter() < ends[0]:
             value = next(values)
             for streamer in mine:
                 side.update(streamer, value)
+            written[part] += len(mine)
 
     writers = [threading.Thread(target=write, args=(part,)) for part in range(threads)]
-    began = time.perf_counter()
     for writer in writers:
         writer.start()
+    for streamer in names:  # the first round finds its memory cold
+        side.update(streamer, next(values))
+    began = time.perf_counter()
+    ends[0] = began + _MEET
+    together.wait()
     for writer in writers:
         writer.join()
-    return (time.perf_counter() - began) / (rounds * len(names))
+    return (time.perf_counter() - began) / sum(written)
 
 
 def _waits(side: Side, names: list[str], values: Iterator[int]) -> dict[str, float]:

@@ -15,9 +15,9 @@ from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.web.server import serve
-from tests.integration.prometheus import Prometheus, running_prometheus, scrape_config
 from tooling import servers
 from tooling.checkout import ToolingError
+from tooling.prometheus import Prometheus, running_prometheus, scrape_config
 
 _INTERVAL = 1.0
 

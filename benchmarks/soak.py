@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.metrics import LIVE_SUBSCRIBERS, STREAMERS
-from tests.integration.prometheus import Prometheus, running_prometheus, scrape_config
 from tooling import servers
 from tooling.checkout import ToolingError
 from tooling.processes import Process, Server, free_port
+from tooling.prometheus import Prometheus, running_prometheus, scrape_config
 
 INTERVAL: Final = 5  # seconds between scrapes
 _MEMORY: Final = "process_resident_memory_bytes"

@@ -7,17 +7,40 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+import yaml
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
-from tests.integration.prometheus import Prometheus, running_prometheus
+from tests import distribution
+from tests.targets import Target, Targets
 from tooling import servers
 from tooling.node import SOCKETIO_CLIENT, Installed
+from tooling.prometheus import Prometheus, running_prometheus
 
+# How long an example takes is up to the machine. ``short`` is otherwise hypothesis's own profile, for CI or not.
+settings.register_profile("short", deadline=None)
 settings.register_profile("long", max_examples=20_000, deadline=None)
+settings.load_profile("short")
 
 StartPrometheus = Callable[[str], Prometheus]
+INTERVAL = 0.2  # seconds between the scrapes of a target
+SLOW_INTERVAL = 2.0  # the same of one that has much to say
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that wait for other programs, so that those that only compute fill the time."""
+    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Where several processes run the tests, let ``distribution`` say which tests belong together."""
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = distribution.group
+    return scheduler
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -75,3 +98,48 @@ def start_prometheus(prometheus_program: Path, tmp_path: Path) -> Iterator[Start
         yield lambda configuration: running.enter_context(
             running_prometheus(prometheus_program, tmp_path / f"prometheus-{next(numbers)}", configuration)
         )
+
+
+class SharedPrometheus(NamedTuple):
+    """The one Prometheus of a run, and what it scrapes."""
+
+    prometheus: Prometheus
+    targets: Targets
+    slow_targets: Targets
+
+
+@pytest.fixture(scope="session")
+def shared_prometheus(prometheus_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedPrometheus]:
+    """For tests that need no configuration of their own; list their files in ``distribution``."""
+    with Targets("clipper", 12) as targets, Targets("clipper-slow", 3) as slow_targets:
+        jobs = [
+            {
+                "job_name": target.job,
+                "scrape_interval": f"{interval * 1000:.0f}ms",
+                "scrape_timeout": f"{interval * 1000:.0f}ms",
+                "static_configs": [{"targets": [target.address]}],
+            }
+            for some, interval in ((targets, INTERVAL), (slow_targets, SLOW_INTERVAL))
+            for target in some.all
+        ]
+        folder = tmp_path_factory.mktemp("prometheus")
+        with running_prometheus(prometheus_program, folder, yaml.safe_dump({"scrape_configs": jobs})) as running:
+            yield SharedPrometheus(running, targets, slow_targets)
+
+
+@pytest.fixture
+def target(shared_prometheus: SharedPrometheus) -> Iterator[Target]:
+    """A target of ``shared_prometheus``; after the test, nothing is scraped there any more."""
+    yield from _lent(shared_prometheus.prometheus, shared_prometheus.targets)
+
+
+@pytest.fixture
+def slow_target(shared_prometheus: SharedPrometheus) -> Iterator[Target]:
+    """The same for an exposition that takes longer than a fifth of a second."""
+    yield from _lent(shared_prometheus.prometheus, shared_prometheus.slow_targets)
+
+
+def _lent(prometheus: Prometheus, targets: Targets) -> Iterator[Target]:
+    target = targets.take()
+    yield target
+    prometheus.wait_for(f'up{{job="{target.job}"}}', lambda samples: all(each.value == 0 for each in samples))

@@ -13,13 +13,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from operator import attrgetter
 from typing import Any, Final
 
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics import STORE_FAMILIES, Family
-from exporter.store.rows import READINGS, RowCopy
+from exporter.store.rows import READINGS, Rows
 from exporter.store.store import Store
 
 _CHUNK: Final = 1024  # streamers: putting a text together anew is little work, and there are few chunks
@@ -67,22 +66,33 @@ def _renderer(family: Family) -> Render:
     return by_label
 
 
-class _Column:
-    """How one family is read off copies of rows, ``value`` and ``version``, and rendered."""
-
-    def __init__(self, family: Family) -> None:
-        self.render = _renderer(family)
-        if family.field in READINGS:
-            reading: Callable[[RowCopy], Any] = attrgetter(f"known_{family.field}")
-            self.value: Callable[[RowCopy], Any] = lambda row: reading(row)[0]
-            version = f"{family.field}_version"
-        else:
-            self.value = attrgetter(family.field)
-            version = "version" if family.field == "updated" else "events_version"
-        self.version: Callable[[RowCopy], int] = attrgetter(version)
+def _version(family: Family) -> str:
+    """Return the field of a row that holds the version of a family's newest change."""
+    if family.field in READINGS:
+        return f"{family.field}_version"
+    return "version" if family.field == "updated" else "events_version"
 
 
-_COLUMNS: Final = tuple(map(_Column, STORE_FAMILIES))
+_RENDERERS: Final = tuple(map(_renderer, STORE_FAMILIES))
+_FIELDS: Final = tuple(family.field for family in STORE_FAMILIES)
+_VERSIONS: Final = tuple(map(_version, STORE_FAMILIES))
+
+
+class _Changed:
+    """The rows that changed since the version ``seen``, column by column; ``[start:end]`` of them are looked at."""
+
+    def __init__(self, rows: Rows, seen: int) -> None:
+        self.seen = seen
+        self.numbers: list[int] = rows.column("number")
+        self._rows = rows
+        self._columns: dict[str, list[Any]] = {}
+        self.has = rows.has
+
+    def column(self, field: str) -> list[Any]:
+        """Return one field of all rows."""
+        if field not in self._columns:
+            self._columns[field] = self._rows.column(field)
+        return self._columns[field]
 
 
 class _Chunk:
@@ -93,15 +103,15 @@ class _Chunk:
     def __init__(self) -> None:
         self.numbers: list[int] = []
         self.names: list[str] = []
-        self.lengths = [array("I") for _ in _COLUMNS]
-        self.texts = [b""] * len(_COLUMNS)
+        self.lengths = [array("I") for _ in STORE_FAMILIES]
+        self.texts = [b""] * len(STORE_FAMILIES)
 
-    def append(self, rows: Sequence[RowCopy]) -> None:
+    def append(self, numbers: Sequence[int], streamers: Iterable[str]) -> None:
         """Add streamers, of whom nothing is rendered yet."""
-        self.numbers += [row.number for row in rows]
-        self.names += [escape(row.streamer) for row in rows]
+        self.numbers += numbers
+        self.names += map(escape, streamers)
         for lengths in self.lengths:
-            lengths.extend([0] * len(rows))
+            lengths.extend([0] * len(numbers))
 
     def keep(self, places: Sequence[int]) -> None:
         """Remove the streamers that are not at ``places``."""
@@ -112,20 +122,29 @@ class _Chunk:
             self.texts[family] = b"".join(text[ends[at] - lengths[at] : ends[at]] for at in places)
             self.lengths[family] = array("I", (lengths[at] for at in places))
 
-    def render(self, places: Sequence[int], rows: Sequence[RowCopy], seen: int) -> None:
-        """Render what changed of the streamers at ``places`` after the version ``seen``."""
-        for family, column in enumerate(_COLUMNS):
-            changed = [at for at, version in enumerate(map(column.version, rows)) if version > seen]
-            if len(changed) == len(self.numbers):
-                lines = [line.encode() for line in map(column.render, self.names, map(column.value, rows))]
-                self.texts[family] = b"".join(lines)
-                self.lengths[family] = array("I", map(len, lines))
-            elif changed:
-                values = [column.value(rows[at]) for at in changed]
-                self._replace(family, [places[at] for at in changed], values)
+    def render(self, places: Sequence[int], changed: _Changed, start: int, seen: int) -> None:
+        """Render what changed after ``seen`` of the streamers at ``places``: those from ``start`` on in ``changed``."""
+        end = start + len(places)
+        for family, (field, version) in enumerate(zip(_FIELDS, _VERSIONS, strict=True)):
+            if not changed.has(field):
+                continue
+            versions = changed.column(version)[start:end]
+            oldest = min(versions)
+            if oldest > seen and len(places) == len(self.numbers):
+                lines = list(map(_RENDERERS[family], self.names, changed.column(field)[start:end]))
+                text = "".join(lines)
+                self.texts[family] = text.encode()
+                sizes = map(len, lines) if text.isascii() else (len(line.encode()) for line in lines)
+                self.lengths[family] = array("I", sizes)
+            elif oldest > seen:
+                self._replace(family, places, changed.column(field)[start:end])
+            elif max(versions) > seen:
+                some = [at for at, each in enumerate(versions) if each > seen]
+                values = changed.column(field)
+                self._replace(family, [places[at] for at in some], [values[start + at] for at in some])
 
     def _replace(self, family: int, places: Iterable[int], values: Iterable[Any]) -> None:
-        render, names, lengths = _COLUMNS[family].render, self.names, self.lengths[family]
+        render, names, lengths = _RENDERERS[family], self.names, self.lengths[family]
         text = memoryview(self.texts[family])
         parts: list[bytes | memoryview] = []
         start = last = 0
@@ -153,11 +172,11 @@ class StoreLines:
         with self._lock:
             changes = self._cursor.take()
             if changes.start_again:
-                self._keep({row.number for row in changes.rows})
+                self._keep(set(changes.rows.column("number")))
             else:
                 self._drop([event.row for event in changes.events if event.row is not None])
-            self._render(changes.rows, changes.since)
-            return [[chunk.texts[family] for chunk in self._chunks] for family in range(len(_COLUMNS))]
+            self._render(_Changed(changes.rows, changes.since))
+            return [[chunk.texts[family] for chunk in self._chunks] for family in range(len(STORE_FAMILIES))]
 
     def _keep(self, numbers: set[int]) -> None:
         for chunk in self._chunks:
@@ -188,31 +207,30 @@ class StoreLines:
                 chunks.append(chunk)
         self._chunks = chunks
 
-    def _render(self, rows: Sequence[RowCopy], seen: int) -> None:
+    def _render(self, changed: _Changed) -> None:
         """Render rows in the order of their numbers; those that are new stand behind all others."""
-        new = bisect_right(rows, self._newest, key=lambda row: row.number)
+        numbers = changed.numbers
+        new = bisect_right(numbers, self._newest)
         start = 0
         for chunk in self._chunks if new else ():
-            end = bisect_right(rows, chunk.numbers[-1], start, new, key=lambda row: row.number)
-            if end > start:
-                some = rows[start:end]
-                if len(some) == len(chunk.numbers):
-                    places: Sequence[int] = range(len(some))
-                else:
-                    places = [bisect_left(chunk.numbers, row.number) for row in some]
-                chunk.render(places, some, seen)
+            end = bisect_right(numbers, chunk.numbers[-1], start, new)
+            if end - start == len(chunk.numbers):
+                chunk.render(range(end - start), changed, start, changed.seen)
+            elif end > start:
+                places = [bisect_left(chunk.numbers, number) for number in numbers[start:end]]
+                chunk.render(places, changed, start, changed.seen)
             start = end
-        while new < len(rows):
+        while new < len(numbers):
             if not self._chunks or len(self._chunks[-1].numbers) == _CHUNK:
                 self._chunks.append(_Chunk())
             chunk = self._chunks[-1]
             first = len(chunk.numbers)
-            some = rows[new : new + _CHUNK - first]
-            chunk.append(some)
-            chunk.render(range(first, first + len(some)), some, -1)
-            new += len(some)
-        if rows:
-            self._newest = max(self._newest, rows[-1].number)
+            end = min(len(numbers), new + _CHUNK - first)
+            chunk.append(numbers[new:end], changed.column("streamer")[new:end])
+            chunk.render(range(first, first + end - new), changed, new, -1)
+            new = end
+        if numbers:
+            self._newest = max(self._newest, numbers[-1])
 
 
 def _join(chunk: _Chunk, other: _Chunk) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 
 from exporter.store.event_ids import EventId
 from exporter.store.journal import Changes
+from exporter.store.rows import EVENTS
 from exporter.store.state import State
 from exporter.store.triggers import Trigger
 
@@ -43,11 +44,11 @@ class Counted:
 
         A streamer with nothing counted is left out of the whole: its counters start at 0 when it is seen again.
         """
-        counted = {
-            row.streamer: Counts(row.clips, row.triggers, row.last_triggers)
-            for row in changes.rows
-            if row.clips or any(row.triggers.values())
-        }
+        counted = {}
+        if changes.rows.has("clips"):
+            fields = ("streamer", "clips", "triggers", "last_triggers")
+            columns = zip(*map(changes.rows.column, fields), strict=True)
+            counted = {name: Counts(*counts) for name, *counts in columns if counts[0] or any(counts[1].values())}
         rows: dict[str, Counts | None] = {}
         if changes.start_again:
             rows |= counted
@@ -85,7 +86,7 @@ def restore(state: State, earlier: Counted, now: float) -> None:
         row.triggers = {**row.triggers, **triggers}
         row.last_triggers = {**row.last_triggers, **newest}
         row.clips += counts.clips
-        row.version = row.events_version = version
+        row.version = row.events_version = state.changed[EVENTS] = version
     for trigger in reversed(earlier.recent):
         state.recent.add(trigger)
     state.clips_today.restore(earlier.clips_today, earlier.day_ends, now)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from exporter.store.encoding import array, compact, members
 from exporter.store.event_ids import EventId
-from exporter.store.rows import RowCopy
+from exporter.store.rows import Rows
 from exporter.store.triggers import Trigger
 
 CAPACITY: Final = 10_000  # events; a follower further behind has to start again
@@ -69,17 +69,17 @@ class Journal:
 class Changes:
     """What changed in a store after the version ``since``, up to ``version``: one moment, whole.
 
-    ``rows`` are the streamers that changed, with their newest values, in the order first seen. ``events`` are all
-    events in order. With ``start_again`` some of what happened is not known any more: ``rows`` are all streamers, and
-    ``events`` the ones still known. ``total`` is the number of the store's newest event. ``recent`` are the newest
-    triggers; ``clips_today`` has the clips of the streamers in ``events``, or of all, and ``day_ends`` the Unix time
-    when they return to 0. ``ids`` are the event ids learned since, ``ids_total`` how many there ever were.
+    ``rows`` are the streamers that changed, with the newest values of the parts that did, in the order first seen.
+    ``events`` are all events in order. With ``start_again`` some of what happened is not known any more: ``rows`` are
+    all streamers, and ``events`` the ones still known. ``total`` is the number of the store's newest event. ``recent``
+    are the newest triggers; ``clips_today`` has the clips of the streamers in ``events``, or of all, and ``day_ends``
+    the Unix time when they return to 0. ``ids`` are the event ids learned since, of the ``ids_total`` ever learned.
     """
 
     since: int
     version: int
     start_again: bool
-    rows: list[RowCopy]
+    rows: Rows
     events: list[Event]
     total: int
     recent: tuple[Trigger, ...]
@@ -90,15 +90,14 @@ class Changes:
 
     def gauges(self) -> Iterator[tuple[str, dict[str, float]]]:
         """Yield each gauge's name in a body of ``POST /api/stats``, and the values reported since, by streamer."""
+        streamers, since = self.rows.column("streamer"), self.since
         for name, gauge in GAUGES.items():
-            version = f"{gauge}_version"
+            if not self.rows.has(gauge):
+                continue
+            columns = zip(streamers, self.rows.column(gauge), self.rows.column(f"{gauge}_version"), strict=True)
             yield (
                 name,
-                {
-                    row.streamer: value
-                    for row in self.rows
-                    if getattr(row, version) > self.since and (value := getattr(row, gauge)) is not None
-                },
+                {streamer: value for streamer, value, version in columns if version > since and value is not None},
             )
 
     def body(self) -> str:

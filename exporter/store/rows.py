@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import chain
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 Reading = tuple[float | None, float]
 """A gauge's value, and the Unix time at which it was reported. ``None`` was never reported."""
@@ -14,53 +15,63 @@ READINGS: Final = ("viewers", "velocity", "recording")
 """The gauges that a clipper reports."""
 
 
-class Row:
-    """One streamer's numbers.
+class Gauge:
+    """One gauge of one streamer.
 
-    ``viewers``, ``velocity`` and ``recording`` are the newest readings. A writer replaces one without a lock: a reading
-    is one object, so that nobody sees a value without its time. All else belongs to who holds the store's lock:
-    ``known_…`` are the readings that readers are shown. ``triggers`` counts by type, ``last_triggers`` holds Unix times
-    by type; both are replaced, never changed, so that rows can share them and readers can keep them. ``updated`` is the
-    Unix time of the newest update, ``None`` if there was none since the row was restored. The versions are the store's
-    at the newest change: of anything, of one gauge, of what events count. ``number`` rises with each new row.
+    ``reading`` is the newest one. A writer replaces it without a lock: a reading is one object, so that nobody sees a
+    value without its time. ``known``, the reading that readers are shown, and ``version``, the store's when it became
+    known, belong to who holds the store's lock.
+    """
+
+    __slots__ = ("known", "reading", "version")
+
+    def __init__(self) -> None:
+        self.reading = self.known = NEVER
+        self.version = 0
+
+
+class Row:
+    """One streamer's numbers. All but the gauges' readings belong to who holds the store's lock.
+
+    ``triggers`` counts by type, ``last_triggers`` holds Unix times by type; both are replaced, never changed, so that
+    rows can share them and readers can keep them. ``updated`` is the Unix time of the newest update, ``None`` if there
+    was none since the row was restored. ``version`` is the store's at the newest change, ``events_version`` that of
+    what events count. ``number`` rises with each new row; ``held`` ends when the row is dropped.
     """
 
     __slots__ = (
         "clips",
         "events_version",
-        "known_recording",
-        "known_velocity",
-        "known_viewers",
+        "held",
         "last_triggers",
         "number",
         "recording",
-        "recording_version",
         "streamer",
         "triggers",
         "updated",
         "velocity",
-        "velocity_version",
         "version",
         "viewers",
-        "viewers_version",
     )
 
     def __init__(
         self, number: int, streamer: str, triggers: Mapping[str, int], last_triggers: Mapping[str, float]
     ) -> None:
         self.number = number
+        self.held = True
         self.streamer = streamer
-        self.viewers = self.velocity = self.recording = NEVER
-        self.known_viewers = self.known_velocity = self.known_recording = NEVER
+        self.viewers = Gauge()
+        self.velocity = Gauge()
+        self.recording = Gauge()
         self.triggers = triggers
         self.last_triggers = last_triggers
         self.clips = 0
         self.updated: float | None = None
-        self.version = self.viewers_version = self.velocity_version = self.recording_version = self.events_version = 0
+        self.version = self.events_version = 0
 
 
 class RowCopy(NamedTuple):
-    """One streamer's numbers as they were at one moment; the fields are those of :class:`Row`."""
+    """One streamer's numbers as they were at one moment; the fields are those of :class:`Row` and its gauges."""
 
     number: int
     streamer: str
@@ -93,11 +104,62 @@ class RowCopy(NamedTuple):
         return self.known_recording[0]  # type: ignore[return-value] # a bool goes in, and nothing else
 
 
-_values = attrgetter(*RowCopy._fields)
-posted_readings: Callable[[Row], tuple[Reading, Reading, Reading]] = attrgetter(*READINGS)
-"""A row's newest readings, read in one call into C: on builds with a GIL no other thread gets a turn in it."""
+_reading = attrgetter("reading")
+_WHERE: Final = {
+    name: f"{gauge}.{part}"
+    for gauge in READINGS
+    for name, part in ((f"known_{gauge}", "known"), (f"{gauge}_version", "version"))
+}
+_ALWAYS: Final = ("number", "streamer", "updated", "version")
+_COUNTED: Final = ("triggers", "last_triggers", "clips", "events_version")
+EVENTS: Final = "events"
+PARTS: Final = (*READINGS, EVENTS)
+"""What a row holds: gauges, and what events count."""
 
 
-def copies(rows: Iterable[Row]) -> list[RowCopy]:
-    """Copy rows. The store's lock must be held."""
-    return list(map(RowCopy._make, map(_values, rows)))
+class Rows:
+    """Copies of rows, all of one moment, in the order first seen.
+
+    Only the fields of ``parts`` are there, and those that every row has. The store's lock must be held while they are
+    made.
+    """
+
+    # In one flat list: tens of thousands of tuples, kept at once, would set Python's garbage collector to work.
+
+    __slots__ = ("_fields", "_values")
+
+    def __init__(self, rows: Iterable[Row] = (), parts: Container[str] = PARTS) -> None:
+        known = (field for gauge in READINGS if gauge in parts for field in (f"known_{gauge}", f"{gauge}_version"))
+        self._fields = (*_ALWAYS, *known, *(_COUNTED if EVENTS in parts else ()))
+        read = attrgetter(*(_WHERE.get(field, field) for field in self._fields))
+        self._values: list[Any] = list(chain.from_iterable(map(read, rows)))
+
+    def __len__(self) -> int:
+        return len(self._values) // len(self._fields)
+
+    def __iter__(self) -> Iterator[RowCopy]:
+        """Iterate over rows with all their parts."""
+        return map(RowCopy, *map(self._column, RowCopy._fields))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rows) and (self._fields, self._values) == (other._fields, other._values)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def has(self, field: str) -> bool:
+        """Return whether the rows have a field, or a gauge."""
+        return field in self._fields or f"known_{field}" in self._fields
+
+    def column(self, field: str) -> list[Any]:
+        """Return one field of every row; of a gauge the values."""
+        if field in READINGS:
+            return [reading[0] for reading in self._column(f"known_{field}")]
+        return self._column(field)
+
+    def _column(self, field: str) -> list[Any]:
+        return self._values[self._fields.index(field) :: len(self._fields)]
+
+
+def posted_readings(gauges: Iterable[Gauge]) -> list[Reading]:
+    """Read gauges in one call into C: on builds with a GIL no other thread gets a turn in it."""
+    return list(map(_reading, gauges))

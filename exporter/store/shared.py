@@ -96,8 +96,8 @@ class SharedStats(Store):
 
     # -- writing
 
-    # A chat reader calls thousands of times a minute. So the gauges spell out what they do: the row is looked up, its
-    # reading is replaced, and the row is entered among those posted, without a lock. ``Store`` says what holds.
+    # A chat reader calls thousands of times a minute. So the gauges spell out what they do: the row is looked up, the
+    # gauge's reading is replaced, and the gauge is entered among those posted, without a lock: see ``Store``.
 
     def update_viewers(self, streamer: str, count: float) -> None:
         """Set a streamer's viewers: a finite number of at least 0."""
@@ -113,8 +113,9 @@ class SharedStats(Store):
         except (KeyError, TypeError):  # not known yet, or not even something that a name can be
             self._post_first("viewers", streamer, count)
             return
-        row.viewers = (count, self._clock())
-        self._posted[row] = None
+        gauge = row.viewers
+        gauge.reading = (count, self._clock())
+        self._posted_viewers[gauge] = row
         self._count()
         if self._waiting:
             self._wake()
@@ -132,8 +133,9 @@ class SharedStats(Store):
         except (KeyError, TypeError):
             self._post_first("velocity", streamer, velocity)
             return
-        row.velocity = (velocity, self._clock())
-        self._posted[row] = None
+        gauge = row.velocity
+        gauge.reading = (velocity, self._clock())
+        self._posted_velocity[gauge] = row
         self._count()
         if self._waiting:
             self._wake()
@@ -151,8 +153,9 @@ class SharedStats(Store):
         except (KeyError, TypeError):
             self._post_first("recording", streamer, is_recording)
             return
-        row.recording = (is_recording, self._clock())
-        self._posted[row] = None
+        gauge = row.recording
+        gauge.reading = (is_recording, self._clock())
+        self._posted_recording[gauge] = row
         self._count()
         if self._waiting:
             self._wake()
@@ -218,17 +221,17 @@ class SharedStats(Store):
     @property
     def viewer_counts(self) -> dict[str, float]:
         """Viewers by streamer, those that were reported."""
-        return reported(self.rows(), "viewers")
+        return reported(self.snapshot().rows, "viewers")
 
     @property
     def chat_velocities(self) -> dict[str, float]:
         """Chat messages per minute by streamer, those that were reported."""
-        return reported(self.rows(), "velocity")
+        return reported(self.snapshot().rows, "velocity")
 
     @property
     def recording_status(self) -> dict[str, bool]:
         """Recording flags by streamer, those that were reported."""
-        return reported(self.rows(), "recording")
+        return reported(self.snapshot().rows, "recording")
 
     @property
     def recent_triggers(self) -> list[TriggerEntry]:

@@ -6,6 +6,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import tzinfo
 from typing import Final
 
@@ -14,7 +15,7 @@ from exporter.store import validation
 from exporter.store.clips_today import ClipsToday
 from exporter.store.event_ids import KnownIds
 from exporter.store.journal import CLEARED, CLIPS, TRIGGERS, Changes, Journal
-from exporter.store.rows import READINGS, Reading, Row, copies, posted_readings
+from exporter.store.rows import EVENTS, PARTS, READINGS, Gauge, Reading, Row, Rows, posted_readings
 from exporter.store.triggers import RecentTriggers, Trigger
 from exporter.store.validation import Limits, Reason
 
@@ -30,7 +31,7 @@ class State:
     :meth:`check_type` raise :class:`~exporter.errors.InvalidUpdate`; nothing else refuses anything.
 
     ``rows`` and ``posted`` are the only parts that writers touch without the store's lock: they look a row up, replace
-    one of its readings, and then enter the row into ``posted``. :meth:`take_in` shows those readings to readers.
+    the reading of one of its gauges, and then enter the gauge into ``posted``. :meth:`take_in` shows it to readers.
     """
 
     def __init__(
@@ -41,12 +42,15 @@ class State:
         self.never: Mapping[str, float] = {}
         self.others: Counter[str] = Counter()  # types not declared, by the number of rows that have them
         self.rows: dict[str, Row] = {}
-        self.posted: dict[Row, None] = {}
+        self.posted: dict[str, dict[Gauge, Row]] = {name: {} for name in READINGS}
         self.recent = RecentTriggers()
         self.clips_today = ClipsToday(time_zone, limits.streamers, now)
         self.ids = KnownIds()
         self.journal = Journal()
         self.version = 0
+        self.changed = dict.fromkeys(PARTS, 0)
+        """The version at which each part of any row last changed."""
+        self._replaced: dict[Row, Row] = {}
         self.last_updated = now
         self.expired = 0
         self._stale_after = stale_after
@@ -74,9 +78,8 @@ class State:
         """Return the streamer's row, a new one if there is none."""
         row = self.rows.get(name)
         if row is not None and self._is_stale(row, now):
-            if row in self.posted:
-                self._take_in([row], now)
-                row = self.rows[name]
+            self._take_in_row(row, now)
+            row = self.rows[name]
             if self._is_stale(row, now):
                 self._drop_stale(row, now)
                 row = None
@@ -84,6 +87,7 @@ class State:
             self._numbers += 1
             row = self.rows[name] = Row(self._numbers, name, self.zeros, self.never)
             row.updated = now
+            self.changed = dict.fromkeys(PARTS, self.version + 1)  # the change that the row is for shows all of it
             if self._stale_after:
                 self._enter(row, self._expiry(now))
         return row
@@ -91,14 +95,15 @@ class State:
     def post(self, name: str, gauge: str, value: float, now: float) -> None:
         """Report a gauge as writers do, for a streamer that has no row yet or in the middle of a batch."""
         row = self.row(name, now)
-        setattr(row, gauge, (value, now))
-        self.posted[row] = None
+        posted: Gauge = getattr(row, gauge)
+        posted.reading = (value, now)
+        self.posted[gauge][posted] = row
 
     def touch(self, row: Row, now: float) -> int:
         """Note that an event changed a row now; returns the version of the change."""
         self.version += 1
         self.last_updated = now
-        row.version = row.events_version = self.version
+        row.version = row.events_version = self.changed[EVENTS] = self.version
         row.updated = now
         return self.version
 
@@ -107,6 +112,7 @@ class State:
         row = self.rows.pop(name, None)
         if row is None:
             return False
+        row.held = False
         for kind in row.triggers.keys() - self.zeros.keys():
             self.others[kind] -= 1
             if not self.others[kind]:  # no streamer has it any more: it makes room for another
@@ -120,7 +126,8 @@ class State:
         """Forget every streamer, trigger and clip."""
         for name in list(self.rows):
             self.drop(name, now)
-        self.posted.clear()
+        for posted in self.posted.values():
+            posted.clear()
         self.recent.clear()
         self.clips_today.clear()
         self._start_again(now)
@@ -177,56 +184,63 @@ class State:
             self._start_again(now)
 
     def take_in(self, now: float, most: int) -> None:
-        """Show readers the readings posted since, of at most ``most`` rows."""
-        rows = list(self.posted)[:most]
-        if rows:
-            self._take_in(rows, now)
+        """Show readers the readings posted since, of at most ``most`` gauges."""
+        for name, gauges in self.posted.items():
+            posted: list[tuple[Gauge, Row]] = []
+            # Writers only add, but a signal handler may take in what is looked at here.
+            with suppress(KeyError):
+                posted += [gauges.popitem() for _ in range(min(most, len(gauges)))]
+            if posted:
+                self._take_in(name, posted, now)
+        self._replaced.clear()
 
-    def _take_in(self, rows: list[Row], now: float) -> None:
-        # Out of ``posted`` first, and read then: what is posted in between is taken in now and once more later.
-        for row in rows:
-            self.posted.pop(row, None)
-        self.version += 1
-        version = self.version
-        newest_of_all = self.last_updated if self.last_updated <= now else -math.inf
-        for row, readings in zip(rows, list(map(posted_readings, rows)), strict=True):
-            if self.rows.get(row.streamer) is not row:
-                continue  # it was dropped while its writer was at work
-            viewers, velocity, recording = readings
-            newest = -math.inf
-            if viewers is not row.known_viewers:
-                row.viewers_version = version
-                newest = viewers[1]
-            if velocity is not row.known_velocity:
-                row.velocity_version = version
-                newest = max(newest, velocity[1])
-            if recording is not row.known_recording:
-                row.recording_version = version
-                newest = max(newest, recording[1])
-            if newest == -math.inf:
+    def _take_in(self, name: str, posted: list[tuple[Gauge, Row]], now: float) -> None:
+        # They left ``posted`` first, and are read now: what was posted in between is taken in now and once more later.
+        readings = posted_readings(gauge for gauge, _ in posted)
+        version = self.version = self.changed[name] = self.version + 1
+        stale_after = self._stale_after or math.inf
+        newest = -math.inf
+        # Every update of every streamer comes by here: the usual case first, and spelled out.
+        for (gauge, row), reading in zip(posted, readings, strict=True):
+            if reading is gauge.known:
                 continue
-            newest = min(newest, now)  # a clock that was set back must not leave a time in the future
-            updated = self._restored if row.updated is None else row.updated
-            if newest - updated > self._stale_after and self._is_stale(row, newest):
-                row = self._begin_again(row, readings, newest, now)  # noqa: PLW2901 - the streamer's row is another now
-            else:
-                row.known_viewers, row.known_velocity, row.known_recording = readings
-            row.version = version
-            if row.updated is None or not newest < row.updated <= now:
-                row.updated = newest
-            newest_of_all = max(newest_of_all, newest)
-        self.last_updated = newest_of_all
+            at, updated = reading[1], row.updated
+            if updated is None or not updated <= now or at > now or at - updated > stale_after or not row.held:
+                self._take_in_one(name, row, reading, now)
+                continue
+            gauge.known = reading
+            gauge.version = row.version = version
+            if at > updated:
+                row.updated = at
+                newest = max(newest, at)
+        if newest > self.last_updated or self.last_updated > now:
+            self.last_updated = min(now, max(newest, 0.0))
 
-    def _begin_again(self, stale: Row, readings: tuple[Reading, Reading, Reading], newest: float, now: float) -> Row:
-        """Replace a row that was stale when its newest reading came, and that nobody looked at in between."""
-        self._drop_stale(stale, now)
-        row = self.row(stale.streamer, now)
-        for gauge, reading in zip(READINGS, readings, strict=True):
-            if reading is not getattr(stale, f"known_{gauge}") and self._expiry(reading[1]) > newest:
-                setattr(row, gauge, reading)
-                setattr(row, f"known_{gauge}", reading)
-                setattr(row, f"{gauge}_version", self.version)
-        return row
+    def _take_in_one(self, name: str, row: Row, reading: Reading, now: float) -> None:
+        """Take in a reading after a gap, a clock that was set back, or the end of its row."""
+        at = min(reading[1], now)  # a clock that was set back must not leave a time in the future
+        if row.held and self._is_stale(row, at):
+            # Nobody looked at the row between the end of its stream and this reading.
+            self._drop_stale(row, now)
+            self._replaced[row] = self.row(row.streamer, at)
+        if row in self._replaced:
+            row = self._replaced[row]
+            if row.updated is not None and self._stale_after and self._expiry(at) <= row.updated:
+                return  # it belongs to the time before
+        if not row.held:
+            return  # it was dropped while its writer was at work
+        gauge: Gauge = getattr(row, name)
+        gauge.reading = gauge.known = reading
+        gauge.version = row.version = self.version
+        if row.updated is None or row.updated > now or at > row.updated:
+            row.updated = at
+        self.last_updated = max(at, self.last_updated if self.last_updated <= now else at)
+
+    def _take_in_row(self, row: Row, now: float) -> None:
+        for name, posted in self.posted.items():
+            gauge: Gauge = getattr(row, name)
+            if posted.pop(gauge, None) is not None:
+                self._take_in(name, [(gauge, row)], now)
 
     def _is_stale(self, row: Row, now: float) -> bool:
         return bool(self._stale_after) and self._expiry(row.updated) <= now
@@ -245,11 +259,8 @@ class State:
             while rows and most > 0:
                 most -= 1
                 row = rows.pop()
-                if self.rows.get(row.streamer) is not row:
-                    continue
-                if row in self.posted:
-                    self._take_in([row], now)
-                if self.rows[row.streamer] is not row:
+                self._take_in_row(row, now)
+                if not row.held:
                     continue
                 if self._is_stale(row, now):
                     self._drop_stale(row, now)
@@ -262,7 +273,7 @@ class State:
     def behind(self, now: float) -> bool:
         """Whether more rows wait for :meth:`take_in` or :meth:`expire` than may be looked at in one go."""
         due = self._due[self._seconds[0]] if self._seconds and self._seconds[0] <= now else ()
-        return len(self.posted) > STEP or len(due) > STEP
+        return len(due) > STEP or any(len(posted) > STEP for posted in self.posted.values())
 
     def _expiry(self, updated: float | None) -> float:
         # At whole seconds: rows that are due together are looked at together.
@@ -305,7 +316,7 @@ class State:
             since=since,
             version=version,
             start_again=start_again,
-            rows=copies(rows),
+            rows=Rows(rows, {part for part, version in self.changed.items() if version > since}),
             events=events,
             total=self.journal.total,
             recent=self.recent.copy(),

@@ -3,8 +3,8 @@
 **What holds.** An update is one call: a gauge, a trigger, a clip, a clear, or a batch. Readers see an update whole or
 not at all, and a snapshot or the changes that a cursor takes are of one moment.
 
-Gauges are reported thousands of times a minute, so they take no lock: a writer replaces the reading of a row and enters
-the row into ``State.posted``. Readers hold the lock, take in what was posted, and look at that alone. Everything else
+Gauges are reported thousands of times a minute, so they take no lock: a writer replaces a gauge's reading and enters
+the gauge into ``State.posted``. Readers hold the lock, take in what was posted, and look at that alone. Everything else
 holds the lock from its beginning to its end. Each step that goes without the lock is one operation on one object, which
 builds without a GIL make atomic as well. What only a GIL gives: readings that two calls report for two streamers, one
 just before and one while somebody reads, are never seen in the other order.
@@ -33,7 +33,7 @@ from exporter.store.batch import Batch, read
 from exporter.store.counters import Counted, restore
 from exporter.store.encoding import array, compact, members
 from exporter.store.journal import GAUGES, Changes
-from exporter.store.rows import RowCopy, copies
+from exporter.store.rows import READINGS, RowCopy, Rows
 from exporter.store.state import STEP, State
 from exporter.store.triggers import Trigger, TriggerEntry, iso
 from exporter.store.validation import Limits, Reason
@@ -55,7 +55,7 @@ class Snapshot:
     """Everything in a store at one moment."""
 
     version: int
-    rows: list[RowCopy]
+    rows: Rows
     recent: tuple[Trigger, ...]
     clips_today: dict[str, int]
     updated: float
@@ -87,9 +87,10 @@ class Applied(NamedTuple):
     duplicates: int
 
 
-def reported(rows: Iterable[RowCopy], gauge: str) -> dict[str, Any]:
+def reported(rows: Rows, gauge: str) -> dict[str, Any]:
     """Return the values of one gauge by streamer, of those that reported it."""
-    return {row.streamer: value for row in rows if (value := getattr(row, gauge)) is not None}
+    columns = zip(rows.column("streamer"), rows.column(gauge), strict=True)
+    return {streamer: value for streamer, value in columns if value is not None}
 
 
 class Store:
@@ -127,7 +128,10 @@ class Store:
         # Reentrant: a signal handler or a finalizer may report a number while its own thread holds the lock.
         self._lock = threading.RLock()
         # What a gauge's update needs, at hand.
-        self._rows, self._posted = self._state.rows, self._state.posted
+        self._rows = self._state.rows
+        self._posted_viewers, self._posted_velocity, self._posted_recording = (
+            self._state.posted[name] for name in READINGS
+        )
         self._waiting: deque[Callable[[], None]] = deque()
         # Counts updates: one call into C, so that two threads never take the same number.
         self._count: Callable[[], int] = itertools.count().__next__
@@ -152,7 +156,7 @@ class Store:
         with self._looking() as state:
             return Snapshot(
                 state.version,
-                copies(state.rows.values()),
+                Rows(state.rows.values()),
                 state.recent.copy(),
                 state.clips_today.copy(),
                 state.last_updated,
@@ -178,7 +182,8 @@ class Store:
     def rows(self) -> list[RowCopy]:
         """Return a copy of every streamer's numbers, all of one moment, in the order first seen."""
         with self._looking() as state:
-            return copies(state.rows.values())
+            rows = Rows(state.rows.values())
+        return list(rows)
 
     def on_next_change(self, wake: Callable[[], None]) -> None:
         """Have ``wake`` called once, at the next change, by the thread that makes it.
@@ -188,7 +193,7 @@ class Store:
         self._waiting.append(wake)
 
     def own_numbers(self) -> dict[Family, Any]:
-        """Return the store's numbers about itself, by family; for one with a label, by the label's value."""
+        """Return the store's numbers about itself, by family; for one with a label a mapping from the label's value."""
         with self._looking() as state:
             updates = self._count() - self._looks_at_count
             self._looks_at_count += 1

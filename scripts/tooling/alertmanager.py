@@ -1,4 +1,4 @@
-"""Alertmanager as a server to run, Debian's build unpacked anywhere included."""
+"""An Alertmanager to run, including Debian's build where it is unpacked and not installed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import Final
 from tooling.checkout import ToolingError
 from tooling.processes import Server
 
-# Debian's build reads its default templates and pages from this folder, and no flag names another.
+# Debian's build reads its default templates and pages from this folder, and has no flag for another.
 _BUILT_FOR: Final = b"/usr/share/prometheus/alertmanager"
-# As long as that, and relative to the `usr` of the unpacked package: what conda does with the prefixes of its programs.
+# The same length, and relative to the `usr` of the unpacked package: conda relocates programs in this way.
 _RELOCATED: Final = b".////share/prometheus/alertmanager"
 
 
 def server(program: Path, configuration: Path, data: Path, url: str) -> Server:
-    """Return Alertmanager on the file ``configuration``, alone, listening at ``url``; ``data`` is a folder of its own.
+    """Return Alertmanager on the file ``configuration``, without peers, at ``url``, with its data in a folder ``data``.
 
-    A build that has to be relocated is copied to beside ``data``. Raises ``ToolingError`` if it cannot be made to run
-    where it is.
+    A build that must be relocated is copied to beside ``data``. Raises ``ToolingError`` if that fails.
     """
     command = [
         *_command(program, data.with_name(f"{data.name}.relocated")),
@@ -31,21 +30,16 @@ def server(program: Path, configuration: Path, data: Path, url: str) -> Server:
 
 
 def _command(program: Path, relocated: Path) -> list[str]:
-    """Return how ``program`` is started: a relocated copy, if it is a build of Debian's that is not installed."""
+    """Return how ``program`` is started: as a relocated copy if it is Debian's build, unpacked."""
     tree = program.resolve().parents[1]
-    unpacked = tree != Path("/usr") and (tree / "share/prometheus/alertmanager/default.tmpl").is_file()
-    if not unpacked:
+    if tree == Path("/usr") or not (tree / "share/prometheus/alertmanager/default.tmpl").is_file():
         return [str(program)]
-    _relocate(program, relocated)
-    return ["env", f"--chdir={tree}", str(relocated.absolute())]
-
-
-def _relocate(program: Path, relocated: Path) -> None:
     try:
         content = program.read_bytes()
         if _BUILT_FOR not in content:
-            raise ToolingError(f"{program}: expected a build that reads {_BUILT_FOR.decode()}, found none")
+            raise ToolingError(f"{program} does not read {_BUILT_FOR.decode()}: it is not the build of its package")
         relocated.write_bytes(content.replace(_BUILT_FOR, _RELOCATED))
         relocated.chmod(0o755)
     except OSError as error:
-        raise ToolingError(f"cannot make a copy of {program} that runs where it is: {error}") from error
+        raise ToolingError(f"cannot copy {program} to {relocated}: {error.strerror}") from error
+    return ["env", f"--chdir={tree}", str(relocated.absolute())]

@@ -1,4 +1,4 @@
-"""How every script begins and ends: signals, exit status, and errors without a traceback."""
+"""The beginning and end of every script: signals, exit status, errors without a traceback."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ INTERRUPTED: Final = 130  # what a shell reports for a command that Ctrl-C ended
 
 
 def launch(main: Callable[[], int]) -> NoReturn:
-    """Exit with what ``main`` returns; 1 and a message for a ``ToolingError``.
+    """Exit with what ``main`` returns, or with 1 and a message for a ``ToolingError``.
 
-    SIGTERM is treated as Ctrl-C, so that cleaning up happens for both.
+    SIGTERM is treated as Ctrl-C, so that both clean up.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -28,7 +28,7 @@ def launch(main: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output, such as head, has had enough. Python must not try to write the rest at its end.
+        # The reader of the output, such as head, has closed it. Python must not write the rest when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     sys.exit(status)

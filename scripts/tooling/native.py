@@ -1,15 +1,14 @@
-"""The very configuration that Prometheus has under Docker Compose, made to run natively.
+"""The configuration that Prometheus has under Docker Compose, derived for this machine.
 
-Two things differ outside of Compose: services have no names, and paths are not relative to the container's
-``/etc/prometheus``. Both are replaced in a copy that is made at every start, so that there is no second file to keep in
-step.
+Outside Compose services have no names, and paths are not relative to ``/etc/prometheus``. Both are replaced in a copy
+made at every start, so that there is no second file to maintain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -22,50 +21,20 @@ ALERTMANAGER: Final = "alertmanager:9093"
 
 
 def derive(text: str, folder: Path, addresses: Mapping[str, str | None]) -> str:
-    """Return the configuration ``text`` with local ``addresses``, and its rule files found from ``folder``.
+    """Return the configuration ``text`` with local ``addresses``, and its rule files relative to ``folder``.
 
-    ``addresses`` maps each ``service:port`` of the text to where it is here, or to ``None`` if it does not run here:
-    then nothing scrapes it or sends to it. Raises ``ToolingError`` if a target has no address given, if an
-    address given is no target, or if the text finds targets in a way other than ``static_configs``.
+    ``addresses`` maps a ``service:port`` of the text to its local address, or to ``None`` if it does not run here: then
+    nothing scrapes it or sends to it. Other targets stay. Raises ``ToolingError`` if the text is no configuration.
     """
-    document = yaml.safe_load(text)
-    if not isinstance(document, dict):
-        raise ToolingError("prometheus.yml: expected a mapping at the top")
-    replaced: set[str] = set()
-    if "scrape_configs" in document:
-        document["scrape_configs"] = _local(document["scrape_configs"], addresses, replaced)
-    alertmanagers = document.get("alerting", {}).get("alertmanagers")
-    if alertmanagers is not None:
-        document["alerting"]["alertmanagers"] = _local(alertmanagers, addresses, replaced)
-    if unused := sorted(set(addresses) - replaced):
-        raise ToolingError(f"prometheus.yml has no target {', '.join(unused)}, for which a local address is given")
-    if "rule_files" in document:
-        document["rule_files"] = [str(folder / path) for path in document["rule_files"]]
-    result: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    return result
-
-
-def _local(
-    configurations: list[dict[str, Any]], addresses: Mapping[str, str | None], replaced: set[str]
-) -> list[dict[str, Any]]:
-    """Return the scrape or alertmanager ``configurations`` with local targets, without those that have none left."""
-    kept = []
-    for configuration in configurations:
-        named = configuration.get("job_name", "alertmanagers")
-        if foreign := [key for key in configuration if key.endswith(("_sd_configs", "_file"))]:
-            raise ToolingError(f"prometheus.yml: {named}: {foreign[0]} has no native form; use static_configs")
-        groups = []
-        for group in configuration.get("static_configs", []):
-            targets = [_address(target, named, addresses) for target in group["targets"]]
-            replaced.update(group["targets"])
-            if here := [target for target in targets if target is not None]:
-                groups.append({**group, "targets": here})
-        if groups:
-            kept.append({**configuration, "static_configs": groups})
-    return kept
-
-
-def _address(target: str, named: str, addresses: Mapping[str, str | None]) -> str | None:
-    if target not in addresses:
-        raise ToolingError(f"prometheus.yml: {named}: no local address is given for the target {target!r}")
-    return addresses[target]
+    try:
+        document = yaml.safe_load(text)
+        alertmanagers = document.get("alerting", {}).get("alertmanagers", [])
+        for configuration in [*document.get("scrape_configs", []), *alertmanagers]:
+            for group in configuration.get("static_configs", []):
+                local = (addresses.get(target, target) for target in group["targets"])
+                group["targets"] = [target for target in local if target is not None]
+        document["rule_files"] = [str(folder / path) for path in document.get("rule_files", [])]
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise ToolingError(f"prometheus.yml is not a configuration of Prometheus: {error}") from error
+    derived: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return derived

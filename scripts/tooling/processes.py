@@ -1,4 +1,4 @@
-"""Server processes that end with whoever started them, and that can be asked why they died."""
+"""Server processes that end with the program that started them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple
 
 import requests
 
@@ -22,29 +20,24 @@ GRACE: Final = 6.0  # seconds between SIGTERM and SIGKILL; every server here nee
 _POLL: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A server to run: the name that people read, its command, and the URL that answers 2xx when it is ready."""
+class Server(NamedTuple):
+    """A server to run: its name for people, its command, the URL that answers 2xx when it is ready, its variables."""
 
     name: str
     command: Sequence[str]
     ready_url: str
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-
-class ServerDied(ToolingError):
-    """A server ended that should be running; the text holds its status and its last lines."""
+    environment: Mapping[str, str] = {}
 
 
 class Process(AbstractContextManager["Process"]):
-    """One running server in a process group of its own; its output goes to ``log``. Leaving the context stops it."""
+    """A running server in a process group of its own; its output goes to ``log``. Leaving the context stops it."""
 
     def __init__(self, server: Server, log: Path, grace: float = GRACE) -> None:
         self._grace = grace
         self.server = server
         self.log = log
-        with log.open("wb") as output:
-            try:
+        try:
+            with log.open("wb") as output:
                 self._popen = subprocess.Popen(
                     server.command,
                     stdin=subprocess.DEVNULL,
@@ -53,51 +46,44 @@ class Process(AbstractContextManager["Process"]):
                     env={**os.environ, **server.environment},
                     start_new_session=True,
                 )
-            except OSError as error:
-                raise ToolingError(f"cannot start {server.name} ({server.command[0]}): {error.strerror}") from error
-
-    @property
-    def pid(self) -> int:
-        """The id of the process, which is its group's as well."""
-        return self._popen.pid
+        except OSError as error:
+            raise ToolingError(f"cannot start {server.name} ({server.command[0]}): {error.strerror}") from error
+        self.pid: Final = self._popen.pid  # of the process and of its group
 
     def check(self) -> None:
-        """Raise ``ServerDied`` if the process has ended."""
-        status = self._popen.poll()
-        if status is not None:
-            raise ServerDied(f"{self.server.name} ended with status {status}; its last lines:\n{self.last_lines()}")
+        """Raise ``ToolingError`` with the status and the last lines if the process has ended."""
+        if (status := self._popen.poll()) is not None:
+            raise ToolingError(f"{self.server.name} ended with status {status}; its last lines:\n{self.last_lines()}")
 
     def last_lines(self, count: int = 12) -> str:
         """Return the end of what the process has written, indented."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-count:]) or "  (it wrote nothing)"
 
-    def is_ready(self) -> bool:
-        """Say whether the ready URL answers well now. Raises ``ServerDied`` if nobody is left to answer."""
-        self.check()
-        with suppress(requests.RequestException), local_session() as session:
-            return session.get(self.server.ready_url, timeout=2).ok
-        return False
+    def wait_until_ready(self, deadline: float = 30.0, pause: Callable[[float], object] = time.sleep) -> None:
+        """Return when the ready URL answers 2xx.
 
-    def wait_until_ready(self, deadline: float = 30.0, pause: Callable[[float], object] = time.sleep) -> float:
-        """Return the seconds that it took until the ready URL answered; raise ``ToolingError`` after ``deadline``."""
-        start = time.monotonic()
-        while not self.is_ready():
-            if time.monotonic() - start > deadline:
-                raise ToolingError(
-                    f"{self.server.name} was not ready within {deadline:g} s ({self.server.ready_url}); "
-                    f"its last lines:\n{self.last_lines()}"
-                )
-            pause(_POLL)
-        return time.monotonic() - start
+        Raises ``ToolingError`` with the last lines if the process ends, and after ``deadline`` seconds.
+        """
+        end = time.monotonic() + deadline
+        with local_session() as session:
+            while time.monotonic() < end:
+                self.check()
+                with suppress(requests.RequestException):
+                    if session.get(self.server.ready_url, timeout=2).ok:
+                        return
+                pause(_POLL)
+        raise ToolingError(
+            f"{self.server.name} was not ready within {deadline:g} s ({self.server.ready_url}); "
+            f"its last lines:\n{self.last_lines()}"
+        )
 
     def stop(self) -> None:
-        """End the process and all it has started: by SIGTERM, and after ``grace`` seconds by SIGKILL."""
-        self._signal(signal.SIGTERM)
+        """End the process and everything it started: SIGTERM, then SIGKILL after ``grace`` seconds."""
         try:
-            self._popen.wait(self._grace)
-        except subprocess.TimeoutExpired:
-            pass  # the next signal cannot be refused
+            self._signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self._popen.wait(self._grace)
         finally:
             self._signal(signal.SIGKILL)
             self._popen.wait()
@@ -106,13 +92,8 @@ class Process(AbstractContextManager["Process"]):
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
-
-    def __enter__(self) -> Self:
-        return self
 
 
 def free_port() -> int:
@@ -124,7 +105,7 @@ def free_port() -> int:
 
 
 def local_session() -> requests.Session:
-    """Return an HTTP client for a server of this machine."""
+    """Return an HTTP client for servers of this machine."""
     session = requests.Session()
-    session.trust_env = False  # a proxy for the internet has no business between two programs of one machine
+    session.trust_env = False  # no proxy between two programs of one machine
     return session

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from tooling import compose, environment, grafana, node, servers
+from tooling import environment, node, servers
 from tooling.checkout import ROOT, ToolingError, say
 
 _DESCRIPTION = """\
@@ -16,8 +16,13 @@ Run the tests. The first run makes a virtual environment in .venv and gets into 
 programs that they talk to (Prometheus, Alertmanager, Chromium) from Debian, Grafana's own code and the client of
 Socket.IO from npm. Nothing needs root. Without one of them, its tests are skipped; where CI is set, they fail.
 
-Every argument goes to pytest, and paths are relative to the checkout: scripts/test tests/integration -k viewers
+Every argument but --all goes to pytest, and paths are relative to the checkout: scripts/test tests/web -k viewers
+Tests run in several processes, unless the arguments choose some by -k or name files, or choose processes with -n.
+Those that take long (soaks, deep fuzzing, an image built step by step) are left out; --all runs them too.
 """
+# Twice as many as there are processors, because many tests wait.
+_PARALLEL = ("-n", str(2 * (os.cpu_count() or 1)), "--no-loadscope-reorder")
+_ALL = ("-m", "", "--hypothesis-profile=long")
 
 
 def main() -> int:
@@ -26,16 +31,31 @@ def main() -> int:
         prog="test",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="%(prog)s [pytest's arguments]",
+        usage="%(prog)s [--all] [pytest's arguments]",
         allow_abbrev=False,
     )
-    _, arguments = parser.parse_known_args()
+    parser.add_argument("--all", action="store_true", help="also run the tests that take long")
+    options, arguments = parser.parse_known_args()
     environment.enter("dev")
     programs: list[Callable[[], object]] = [partial(servers.fetch, name) for name in servers.PROGRAMS]
-    for fetch in [*programs, compose.fetch, grafana.CODE.fetch, node.SOCKETIO_CLIENT.fetch]:
+    for fetch in [*programs, node.GRAFANA.fetch, node.SOCKETIO_CLIENT.fetch]:
         try:
             fetch()
         except ToolingError as error:
             say(str(error))
     os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 (nothing is left to do here)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *(() if chooses(arguments) else _PARALLEL),
+        *(_ALL if options.all else ()),
+    ]
+    os.execv(sys.executable, [*command, *arguments])  # noqa: S606 (nothing is left to do here)
+
+
+def chooses(arguments: Sequence[str]) -> bool:
+    """Say whether ``arguments`` choose some tests, or how many processes run them."""
+    return any(
+        argument.startswith(("-k", "-n", "--numprocesses", "--pdb")) or ".py" in argument for argument in arguments
+    )

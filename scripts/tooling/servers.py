@@ -1,86 +1,87 @@
-"""Where the programs are that the demo and the integration tests run: found, or fetched from Debian.
+"""The programs that the demo, tests and benchmarks run: found, or got from Debian.
 
-A program is looked for in an environment variable of its own, in ``.tools/`` of the checkout, and on ``PATH``, in this
-order.
+A program is looked for in its environment variable, in ``.tools/`` of the checkout, and on ``PATH``, in this order.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tooling import debian
 from tooling.checkout import TOOLS, ToolingError
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A program and the ways to get it.
+class Packages(NamedTuple):
+    """Debian's packages, named in one text, the most important first; with ``dependencies``, also what they need.
 
-    ``packages`` are Debian's: the one with the program, then what it needs to run and a small Debian lacks; with
-    ``dependencies``, apt says what else it needs. All are unpacked into one tree, in which ``path`` is the program.
-    ``by_hand`` says how a person gets it elsewhere.
+    ``by_hand`` tells a person how to get them.
     """
 
-    name: str
-    variable: str
-    packages: tuple[str, ...]
-    path: str
+    names: str
     by_hand: str
     dependencies: bool = False
 
+    @property
+    def tree(self) -> Path:
+        """The folder that the packages are unpacked into, together."""
+        return TOOLS / "debian" / self.names.split()[0]
 
-# Debian's Prometheus serves its pages from files that link to these. Without them its API works and its pages do not.
-_PROMETHEUS = (
-    "prometheus",
-    "fonts-glyphicons-halflings",
-    "libjs-bootstrap4",
-    "libjs-d3",
-    "libjs-eonasdan-bootstrap-datetimepicker",
-    "libjs-jquery",
-    "libjs-jquery-hotkeys",
-    "libjs-moment",
-    "libjs-moment-timezone",
-    "libjs-mustache",
-    "libjs-popper.js",
-    "libjs-rickshaw",
-    "node-jquery",
-)
-_PROMETHEUS_BY_HAND = (
-    "Debian: apt install prometheus; macOS: brew install prometheus; else https://prometheus.io/download/"
-)
-# Both in one tree, for they must be of the same version.
-_CHROMIUM = ("chromium", "chromium-driver")
-_CHROMIUM_BY_HAND = "Debian: apt install chromium chromium-driver; macOS: brew install --cask chromium chromedriver"
-_ALERTMANAGER_BY_HAND = "Debian: apt install prometheus-alertmanager; macOS: brew install alertmanager; else https://prometheus.io/download/"
 
+class Program(NamedTuple):
+    """A program, the packages that hold it at ``path``, and its names on other systems."""
+
+    name: str
+    packages: Packages
+    path: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that names the program to use."""
+        return f"CLIPPER_{self.name.removeprefix('prometheus-').removeprefix('docker-').upper()}"
+
+
+# The pages of Debian's Prometheus are links to files of the other packages. Without them only its API works.
+_PROMETHEUS = Packages(
+    "prometheus fonts-glyphicons-halflings libjs-bootstrap4 libjs-d3 libjs-eonasdan-bootstrap-datetimepicker "
+    "libjs-jquery libjs-jquery-hotkeys libjs-moment libjs-moment-timezone libjs-mustache libjs-popper.js "
+    "libjs-rickshaw node-jquery",
+    "Debian: apt install prometheus; macOS: brew install prometheus; else https://prometheus.io/download/",
+)
+_ALERTMANAGER = Packages(
+    "prometheus-alertmanager",
+    "Debian: apt install prometheus-alertmanager; macOS: brew install alertmanager; else https://prometheus.io/download/",
+)
+_CHROMIUM = Packages(
+    "chromium chromium-driver",
+    "Debian: apt install chromium chromium-driver; macOS: brew install --cask chromium chromedriver",
+    dependencies=True,
+)
+# It reads and checks a compose file without a Docker engine.
+_COMPOSE = Packages(
+    "docker-compose python3-attr python3-certifi python3-chardet python3-charset-normalizer python3-distro "
+    "python3-distutils python3-docker python3-dockerpty python3-docopt python3-dotenv python3-idna python3-jsonschema "
+    "python3-lib2to3 python3-packaging python3-pkg-resources python3-pyrsistent python3-requests python3-six "
+    "python3-texttable python3-urllib3 python3-websocket python3-yaml",
+    "Debian: apt install docker-compose",
+)
 PROGRAMS: Final = {
     program.name: program
     for program in (
-        Program("prometheus", "CLIPPER_PROMETHEUS", _PROMETHEUS, "usr/bin/prometheus", _PROMETHEUS_BY_HAND),
-        Program("promtool", "CLIPPER_PROMTOOL", _PROMETHEUS, "usr/bin/promtool", _PROMETHEUS_BY_HAND),
-        Program(
-            "prometheus-alertmanager",
-            "CLIPPER_ALERTMANAGER",
-            ("prometheus-alertmanager",),
-            "usr/bin/prometheus-alertmanager",
-            _ALERTMANAGER_BY_HAND,
-        ),
-        Program("amtool", "CLIPPER_AMTOOL", ("prometheus-alertmanager",), "usr/bin/amtool", _ALERTMANAGER_BY_HAND),
-        Program("chromium", "CLIPPER_CHROMIUM", _CHROMIUM, "usr/lib/chromium/chromium", _CHROMIUM_BY_HAND, True),
-        Program("chromedriver", "CLIPPER_CHROMEDRIVER", _CHROMIUM, "usr/bin/chromedriver", _CHROMIUM_BY_HAND, True),
+        Program("prometheus", _PROMETHEUS, "usr/bin/prometheus"),
+        Program("promtool", _PROMETHEUS, "usr/bin/promtool"),
+        Program("prometheus-alertmanager", _ALERTMANAGER, "usr/bin/prometheus-alertmanager", ("alertmanager",)),
+        Program("amtool", _ALERTMANAGER, "usr/bin/amtool"),
+        Program("chromium", _CHROMIUM, "usr/lib/chromium/chromium", ("chromium-browser", "google-chrome")),
+        Program("chromedriver", _CHROMIUM, "usr/bin/chromedriver"),
+        Program("docker-compose", _COMPOSE, "usr/bin/docker-compose"),
     )
 }
-# Where a program goes by another name than Debian's.
-_ALIASES: Final = {
-    "prometheus-alertmanager": ("alertmanager",),
-    "chromium": ("chromium-browser", "google-chrome"),
-}
 _LIBRARIES: Final = ("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*", "usr/lib/*-linux-gnu*/pulseaudio")
-# What an unpacked program finds its fonts by: without it, a browser on a Debian that has none ends at once.
+# Lets an unpacked browser find fonts: without any it ends at once.
 _FONTS: Final = """\
 <?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
@@ -91,49 +92,44 @@ _FONTS: Final = """\
 def find(name: str) -> Path | None:
     """Return where the program ``name`` is, or ``None``.
 
-    Raises ``ToolingError`` if its environment variable names something that is not a program: a choice that was made is
-    not silently replaced by another.
+    Raises ``ToolingError`` if its environment variable names something that is not a program: a person's choice is not
+    silently replaced by another.
     """
     program = PROGRAMS[name]
-    if chosen := os.environ.get(program.variable):
-        path = shutil.which(chosen)
-        if path is None:
-            raise ToolingError(
-                f"{program.variable}: expected the path of {name}, got {chosen!r}, which is not a program"
-            )
-        return Path(path).absolute()
-    fetched = _tree(program) / program.path
-    if os.access(fetched, os.X_OK):
-        return fetched
-    for known_as in (name, *_ALIASES.get(name, ())):
-        if (path := shutil.which(known_as)) is not None:
-            return Path(path).absolute()
-    return None
+    chosen = os.environ.get(program.variable)
+    if chosen and shutil.which(chosen) is None:
+        raise ToolingError(f"{program.variable}: {chosen!r} is not a program; set the path of {name}, or unset it")
+    places = [chosen] if chosen else [str(program.packages.tree / program.path), name, *program.aliases]
+    found = next(filter(None, map(shutil.which, places)), None)
+    return Path(found).absolute() if found else None
 
 
 def fetch(name: str) -> Path:
     """Return where the program ``name`` is; get it from Debian into ``.tools/`` if it is nowhere yet.
 
-    Raises ``ToolingError`` that says why it could not be had and how to get it by hand.
+    Raises ``ToolingError`` that says why it could not be got, and how to get it by hand.
     """
-    found = find(name)
-    if found is not None:
+    if (found := find(name)) is not None:
         return found
-    program = PROGRAMS[name]
+    packages = PROGRAMS[name].packages
     try:
-        _unpack(program)
+        try:
+            debian.unpack(packages.names.split(), packages.tree, dependencies=packages.dependencies)
+        except ToolingError:
+            if packages is not _PROMETHEUS:
+                raise
+            debian.unpack(["prometheus"], packages.tree)  # a release that has not all of the others
     except ToolingError as error:
         raise ToolingError(f"{error}\n{how_to_get(name)}") from error
-    path = _tree(program) / program.path
-    if not os.access(path, os.X_OK):
-        raise ToolingError(f"Debian's package {program.packages[0]} holds no {program.path}\n{how_to_get(name)}")
-    return path
+    if (found := find(name)) is None:
+        raise ToolingError(f"Debian's packages {packages.names} have no {name}\n{how_to_get(name)}")
+    return found
 
 
 def how_to_get(name: str) -> str:
     """Return one line for a person: how to get the program ``name``."""
     program = PROGRAMS[name]
-    return f"to get {name}: {program.by_hand} (found on PATH, or where {program.variable} says)"
+    return f"to get {name}: {program.packages.by_hand} (found on PATH, or where {program.variable} says)"
 
 
 def page_arguments(prometheus: Path) -> list[str]:
@@ -151,18 +147,8 @@ def environment(program: Path) -> dict[str, str]:
     fonts = tree / "fonts.conf"
     fonts.write_text(_FONTS.format(tree=tree), encoding="utf-8")
     libraries = [str(folder) for pattern in _LIBRARIES for folder in sorted(tree.glob(pattern))]
-    return {"LD_LIBRARY_PATH": os.pathsep.join(libraries), "FONTCONFIG_FILE": str(fonts)}
-
-
-def _unpack(program: Program) -> None:
-    """Unpack the program's packages; where a release of Debian has not all of them, the program's own alone."""
-    try:
-        debian.unpack(program.packages, into=_tree(program), dependencies=program.dependencies)
-    except ToolingError:
-        if not debian.available() or len(program.packages) == 1:
-            raise
-        debian.unpack(program.packages[:1], into=_tree(program))
-
-
-def _tree(program: Program) -> Path:
-    return TOOLS / "debian" / program.packages[0]
+    return {
+        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
+        "FONTCONFIG_FILE": str(fonts),
+        "PYTHONPATH": f"{tree}/usr/lib/python3/dist-packages{os.pathsep}{tree}/usr/lib/python3.11",
+    }

@@ -7,14 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One notification: its payload, and the Unix time ``at`` which it arrived.
 
     The payload is described at https://prometheus.io/docs/alerting/latest/configuration/#webhook_config.
@@ -26,8 +24,7 @@ class Message:
     @property
     def status(self) -> str:
         """``firing``, or ``resolved`` when all alerts of the message are."""
-        status: str = self.payload["status"]
-        return status
+        return str(self.payload["status"])
 
     @property
     def fired(self) -> float:
@@ -36,28 +33,18 @@ class Message:
 
 
 class Webhook:
-    """The messages that came so far, oldest first, and the ``url`` that they are sent to."""
+    """The messages received so far, oldest first, and the ``url`` that they are sent to."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._messages: list[Message] = []
-        self._came = threading.Condition()
-
-    def take(self, payload: dict[str, Any]) -> None:
-        """Keep a message that arrives now."""
-        with self._came:
-            self._messages.append(Message(payload, time.time()))
-            self._came.notify_all()
+        self.received: list[Message] = []
+        self.changed = threading.Condition()
 
     def messages(self, status: str | None = None, **group: str) -> list[Message]:
         """Return the messages whose group has these labels, with this status if one is given."""
-        with self._came:
-            return [
-                message
-                for message in self._messages
-                if (status is None or message.status == status)
-                and group.items() <= message.payload.get("groupLabels", {}).items()
-            ]
+        with self.changed:
+            found = [each for each in self.received if group.items() <= each.payload.get("groupLabels", {}).items()]
+        return [message for message in found if status is None or message.status == status]
 
     def wait_for(self, deadline: float, **group: str) -> Message:
         """Return the first message whose group has these labels; raise ``TimeoutError`` after ``deadline`` seconds."""
@@ -65,10 +52,10 @@ class Webhook:
         return self.messages(**group)[0]
 
     def wait_until(self, condition: Callable[[], bool], deadline: float) -> None:
-        """Return when ``condition``, asked after each message, holds; raise ``TimeoutError`` after ``deadline`` s."""
-        with self._came:
-            if not self._came.wait_for(condition, deadline):
-                raise TimeoutError(f"not within {deadline:g} s; what came: {self._messages}")
+        """Return when ``condition``, checked after each message, holds; raise ``TimeoutError`` after ``deadline`` s."""
+        with self.changed:
+            if not self.changed.wait_for(condition, deadline):
+                raise TimeoutError(f"not within {deadline:g} s; received: {self.received}")
 
 
 @contextmanager
@@ -77,12 +64,15 @@ def running_webhook() -> Iterator[Webhook]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            webhook.take(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with webhook.changed:
+                webhook.received.append(Message(payload, time.time()))
+                webhook.changed.notify_all()
             self.send_response(204)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         webhook = Webhook(f"http://127.0.0.1:{server.server_port}/")

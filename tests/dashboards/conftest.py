@@ -10,14 +10,13 @@ import pytest
 
 from tests.dashboards.history import History, history
 from tests.dashboards.live import Live, live
-from tooling import grafana
-from tooling.node import Installed
+from tooling.node import GRAFANA, Installed
 
 
 @pytest.fixture(scope="session")
 def grafana_code() -> Installed:
     """Grafana's own code; without it the test is skipped, or fails where ``CI`` is set."""
-    found = grafana.CODE.find()
+    found = GRAFANA.find()
     if found is not None:
         return found
     message = "Grafana's code is not here; scripts/test gets it"
@@ -26,15 +25,17 @@ def grafana_code() -> Installed:
     pytest.skip(message)
 
 
-@pytest.fixture(scope="session")
-def day(prometheus_program: Path, promtool: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    """A simulated day in a real Prometheus."""
-    with history(prometheus_program, promtool, tmp_path_factory.mktemp("day")) as running:
+@pytest.fixture(scope="session", params=[6, pytest.param(24, marks=pytest.mark.heavy)], ids=["6 hours", "24 hours"])
+def day(
+    request: pytest.FixtureRequest, prometheus_program: Path, promtool: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[History]:
+    """A simulated day, or a part of one, in a real Prometheus."""
+    with history(prometheus_program, promtool, tmp_path_factory.mktemp("day"), request.param) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def minute(prometheus_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A minute of the demo's feed in a real Prometheus."""
-    with live(prometheus_program, tmp_path_factory.mktemp("minute")) as running:
+def minute(prometheus_program: Path, promtool: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Some minutes of the demo's feed in a real Prometheus, up to now."""
+    with live(prometheus_program, promtool, tmp_path_factory.mktemp("minute")) as running:
         yield running

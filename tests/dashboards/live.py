@@ -1,8 +1,11 @@
-"""A real Prometheus that has scraped the demo's feed, faster than usual, and evaluated the rules."""
+"""A real Prometheus that holds some minutes of the demo's feed up to now, and a raid that the rules have seen.
+
+The minutes are played in no time: each scrape is asked of the served exporter under the time that it stands for, and
+written as a block. From then on Prometheus scrapes and evaluates the shipped rules, once a second.
+"""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,20 +19,33 @@ from exporter.errors import InvalidUpdate
 from exporter.feeds import bundled, demo_feeds
 from exporter.feeds.simulated import ROSTER
 from exporter.store.shared import SharedStats
-from exporter.web.server import serve
+from exporter.web.server import Server, serve
+from tests.dashboards.backfill import Backfill
 from tests.dashboards.grafana import View
 from tests.dashboards.truth import Truth
-from tests.integration.prometheus import Prometheus, running_prometheus, scrape_config
 from tooling.checkout import ROOT
+from tooling.processes import local_session
+from tooling.prometheus import Prometheus, running_prometheus, scrape_config
 
-SPEED: Final = 10
-SCRAPE: Final = 1
-PLAYED: Final = 75.0  # seconds: triggers need 30 s before and after them
+SCRAPE: Final = 5
+PLAYED: Final = 750  # seconds
 RAIDED: Final = "raided"
+ENDED: Final = "monster-hunter-2"
 # Whatever a clipper passes is a streamer's name.
 ODD: Final = ("O'Brien", 'the "best"', "back\\slash", "a.b(c)|d*", "日本 🎬", "$1 {x} [y] +?^")
 REJECTED: Final = 3
 DEADLINE: Final = 60.0
+_OPENMETRICS: Final = {"Accept": "application/openmetrics-text;version=1.0.0"}
+
+
+class Clock:
+    """Unix time: ``now`` where that is set, else the machine's."""
+
+    def __init__(self, now: float) -> None:
+        self.now: float | None = now
+
+    def __call__(self) -> float:
+        return time.time() if self.now is None else self.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,74 +64,72 @@ class Live:
 
 
 @contextmanager
-def live(program: Path, folder: Path) -> Iterator[Live]:
-    """Play the demo's feed and one raid, and stand still afterwards: the last scrape has the last numbers."""
-    store = SharedStats.create(stale_after=0)
-    truth = Truth(store, time.time)
-    rules = folder / "rules.yml"
-    rules.write_text(_faster((ROOT / "alerts/rules.yml").read_text(encoding="utf-8")), encoding="utf-8")
+def live(program: Path, promtool: Path, folder: Path) -> Iterator[Live]:
+    """Play the demo's feed up to now, then one raid, and stand still: the last scrape has the last numbers."""
+    clock = Clock(time.time() - PLAYED)
+    store = SharedStats.create(stale_after=0, clock=clock)
+    truth = Truth(store, clock)
+    rules = yaml.safe_load((ROOT / "alerts/rules.yml").read_text(encoding="utf-8"))
+    for group in rules["groups"]:
+        group["interval"] = "1s"
+    (folder / "rules.yml").write_text(yaml.safe_dump(rules), encoding="utf-8")
     # Without TLS, so that of the families an exporter can have, those about a certificate alone are missing.
     web_config = folder / "web.yml"
     web_config.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n", encoding="utf-8")
     with serve(0, stats=store, storage=folder / "storage", web_config=web_config) as server:
-        configuration = scrape_config(server.url.removeprefix("http://"), interval=f"{SCRAPE}s")
-        configuration += f"rule_files: ['{rules}']\n"
+        samples = Backfill(folder / "samples.txt", f"127.0.0.1:{server.port}")
+        start = _play(truth, clock, server, samples)
+        samples.make_blocks(promtool, folder / "tsdb")
+        clock.now = None
+        configuration = scrape_config(f"127.0.0.1:{server.port}", interval="1s")
+        configuration += f"rule_files: ['{folder / 'rules.yml'}']\n"
         with running_prometheus(program, folder, configuration) as prometheus:
-            # Every counter is scraped at 0 before the first event.
-            names = [
-                *(file.name.removesuffix(".csv") for file in bundled()),
-                *(name for name, _ in ROSTER),
-                RAIDED,
-                *ODD,
-            ]
-            for name in names:
-                truth.update_viewers(name, 1000)
-            prometheus.wait_for(
-                "count(clipper_clips_total)", lambda samples: bool(samples) and samples[0].value == len(names), DEADLINE
-            )
-            start = time.time()
-            _play(truth, start)
-            # What was last written has been scraped, and the rules have seen it.
-            ended = time.time()
-            prometheus.wait_for(
-                "min(timestamp(clipper_viewers)) and min(timestamp(streamer:clipper_viewers:ratio))",
-                lambda samples: bool(samples) and samples[0].value > ended + SCRAPE,
-                DEADLINE,
-            )
+            prometheus.wait_until_scraped(since=clock())
+            truth.clear_streamer_stats(ENDED)
+            truth.update_viewers(RAIDED, 4000)
+            prometheus.wait_until_scraped(since=time.time())
             raid = f'ALERTS{{alertstate="firing", streamer="{RAIDED}", severity="warning"}}'
             prometheus.wait_for(raid, bool, DEADLINE)
-            yield Live(prometheus, truth, start - 2 * SCRAPE, time.time())
+            # The newest step of a graph is up to SCRAPE seconds old, and shows all of this too.
+            end = time.time() + SCRAPE
+            prometheus.wait_for(f"vector(time()) > {end:.3f}", bool, DEADLINE)
+            yield Live(prometheus, truth, start - 2 * SCRAPE, end)
 
 
-def _play(truth: Truth, start: float) -> None:
-    """Advance the feeds at ``SPEED``; raid one streamer near the end, and have some updates refused."""
-    rejected = 0
-    feeds = demo_feeds(truth, seed=1, start=start, speed=1)
-    while (elapsed := time.time() - start) < PLAYED:
-        for feed in feeds:
-            feed.advance(start + elapsed * SPEED)
-        raid = elapsed > PLAYED - 15
-        truth.update_viewers(RAIDED, 4000 if raid else 1000)
-        if raid and rejected < REJECTED:
-            rejected += 1
-            with suppress(InvalidUpdate):
-                truth.store.update_viewers("xQc", -1)
-        time.sleep(0.1)  # the pace of the feed; nothing is waited for
+def _play(truth: Truth, clock: Clock, server: Server, samples: Backfill) -> float:
+    """Play ``PLAYED`` seconds from the clock's time on, and scrape them; return when the first event could be."""
+    store = truth.store
+    # Every counter is scraped at 0 before the first event.
+    names = [*(file.name.removesuffix(".csv") for file in bundled()), *(name for name, _ in ROSTER), RAIDED, *ODD]
+    for name in names:
+        truth.update_viewers(name, 1000)
+    assert clock.now is not None
+    start = clock.now
+    with local_session() as session:
 
+        def scrape() -> None:
+            answer = session.get(f"{server.url}/metrics", headers=_OPENMETRICS, timeout=10)
+            answer.raise_for_status()
+            samples.scrape(answer.text, clock())
+            # As there is one exporter, the maximum of all exporters is what it says.
+            stats = store.get_all_stats()
+            samples.record("streamer:clipper_viewers:max", stats["viewer_counts"], clock())
+            samples.record("streamer:clipper_chat_velocity:max", stats["chat_velocities"], clock())
+            recording = {name: float(on) for name, on in stats["recording_status"].items()}
+            samples.record("streamer:clipper_recording:max", recording, clock())
 
-def _faster(rules: str) -> str:
-    """The rules with every duration a fifth of what it is, as the scrape interval is here."""
-    document = yaml.safe_load(rules)
-    for group in document["groups"]:
-        group["interval"] = f"{SCRAPE}s"
-        for rule in group["rules"]:
-            rule["expr"] = re.sub(r"(?<=\[)\w+(?=\])|(?<=offset )\w+", _fifth, rule["expr"])
-            for key in {"for", "keep_firing_for"} & rule.keys():
-                rule[key] = re.sub(r".+", _fifth, rule[key])
-    text: str = yaml.safe_dump(document)
-    return text
-
-
-def _fifth(duration: re.Match[str]) -> str:
-    minutes, seconds = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", duration[0]).groups("0")  # type: ignore[union-attr]
-    return f"{(int(minutes) * 60 + int(seconds)) * 200}ms"
+        scrape()
+        # Slowly enough that no recording ends: a block cannot say that a series did.
+        feeds = demo_feeds(truth, seed=1, start=start, speed=0.4)
+        for second in range(1, PLAYED):
+            clock.now = start + second
+            for feed in feeds:
+                feed.advance(clock.now)
+            truth.update_viewers(RAIDED, 1000)
+            if second == PLAYED - 60:
+                for _ in range(REJECTED):
+                    with suppress(InvalidUpdate):
+                        store.update_viewers("xQc", -1)
+            if second % SCRAPE == 0:
+                scrape()
+    return start

@@ -19,7 +19,7 @@ from typing import Any, Final
 from dashboards.frame import OVERVIEW
 from dashboards.panels import BLUE, GREY, ORANGE, QUIET, TYPE_COLOURS
 from tests.dashboards.grafana import ALL, View, annotation_query, evaluate, load, panel_queries
-from tooling import grafana
+from tooling.node import GRAFANA
 from tooling.promql import PromQL
 
 COLUMN, LINE, GAP = 58, 30, 6  # pixels of the grid
@@ -123,7 +123,7 @@ def timeline(_: dict[str, Any], frames: Frames, box: Box, view: View) -> Iterato
 
 def table(panel: dict[str, Any], frames: Frames, box: Box, _: View) -> Iterator[str]:
     x, y, width, _height = box
-    [[frame]] = evaluate(grafana.CODE.fetch(), [{"kind": "table", "panel": panel, "frames": frames}]) or [[None]]
+    [[frame]] = evaluate(GRAFANA.fetch(), [{"kind": "table", "panel": panel, "frames": frames}]) or [[None]]
     fields = {
         each["matcher"]["options"]: {item["id"]: item["value"] for item in each["properties"]}
         for each in panel["fieldConfig"]["overrides"]
@@ -152,7 +152,7 @@ def draw(dashboard: dict[str, Any], prometheus: PromQL, view: View) -> Iterator[
     yield rect(0, 0, 24 * COLUMN, height, BACK)
     annotation = dashboard["annotations"]["list"][0]
     marks = annotation_query(annotation).ask(prometheus, dashboard, view)
-    [triggers] = evaluate(grafana.CODE.fetch(), [{"kind": "annotations", "annotation": annotation, "frames": marks}])
+    [triggers] = evaluate(GRAFANA.fetch(), [{"kind": "annotations", "annotation": annotation, "frames": marks}])
     for panel in dashboard["panels"]:
         x, w = (panel["gridPos"][key] * COLUMN for key in "xw")
         y, h = (panel["gridPos"][key] * LINE for key in "yh")

@@ -18,8 +18,8 @@ from exporter.store.validation import Limits
 from exporter.web.app import create_app
 from exporter.web.listener import listen
 from exporter.web.server import Server
-from tests.conftest import StartPrometheus
-from tests.integration.prometheus import scrape_config
+from tests.conftest import SharedPrometheus
+from tests.targets import Target
 
 pytestmark = pytest.mark.integration
 
@@ -81,16 +81,18 @@ def speaking(app: ASGIApp, accept: bytes) -> ASGIApp:
 
 
 @pytest.mark.parametrize("accept", [b"text/plain;version=0.0.4", b"application/openmetrics-text;version=1.0.0"])
-def test_names_of_every_character_come_back_equal(accept: bytes, start_prometheus: StartPrometheus) -> None:
+def test_names_of_every_character_come_back_equal(
+    accept: bytes, shared_prometheus: SharedPrometheus, slow_target: Target
+) -> None:
     store = SharedStats.create(trigger_types=(), stale_after=0)
     expected = {name: float(number) for number, name in enumerate(hostile_names())}
     for name, value in expected.items():
         store.update_viewers(name, value)
-    hub, options = Hub(store), ServeOptions(port=0)
+    hub, options = Hub(store), ServeOptions(port=slow_target.port)
     app = create_app(options, store, CollectorRegistry(), hub)
-    with Server(speaking(app, accept), listen(options.listen), options, hub) as server:
-        prometheus = start_prometheus(scrape_config(f"127.0.0.1:{server.port}", interval="5s"))
-        prometheus.wait_until_scraped(deadline=60)
+    with Server(speaking(app, accept), listen(options.listen), options, hub):
+        prometheus = shared_prometheus.prometheus
+        prometheus.wait_until_scraped(slow_target.job, deadline=60)
         assert prometheus.values(VIEWERS.name, STREAMER) == expected
         # No name has become a family, a label or a sample of its own.
         assert prometheus.value(f'count({{{STREAMER}!=""}})') == 3 * len(expected)

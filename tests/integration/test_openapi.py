@@ -34,7 +34,7 @@ from schemathesis.specs.openapi.checks import (
 from exporter import SharedStats
 from exporter.settings.options import HttpLimits
 from exporter.store.validation import Limits
-from exporter.web.access import OPEN_PATHS
+from exporter.web.access import OPEN_PATHS as OPEN
 from exporter.web.documents import OPENAPI
 from exporter.web.server import serve
 
@@ -43,8 +43,11 @@ pytestmark = pytest.mark.integration
 TOKEN = "a-token-of-the-tests"
 USER, PASSWORD = "prometheus", "a-password-of-the-tests"
 BASIC = "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-GIVEN = (f"Bearer {TOKEN}", BASIC, "Bearer another", "Basic " + b64encode(b"prometheus:another").decode())
-EXAMPLES = 60  # of each operation, beside those at the edges of its schema
+RIGHT = {"token": f"Bearer {TOKEN}", "password": BASIC}
+GIVEN = (*RIGHT.values(), "Bearer another", "Basic " + b64encode(b"prometheus:another").decode())
+SETUPS = ["a token and a password", "a token", "a password", "nothing"]
+# Of each operation, beside those at the edges of its schema.
+FEW, MANY = 20, 60
 # What a schema cannot say of an update, and a refusal may therefore be about.
 UNSAYABLE = re.compile(
     r"expected (text without lone surrogates"
@@ -73,7 +76,7 @@ def passwords(folder: Path, rounds: int = 4) -> Path:
     return file
 
 
-@pytest.fixture(scope="module", params=["a token", "a password", "a token and a password", "nothing"])
+@pytest.fixture(scope="module", params=SETUPS)
 def described(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Described]:
     # More trigger types than anybody has, because each example may bring some: that refusal is not tested here.
     store = SharedStats.create(limits=Limits(trigger_types=1_000_000))
@@ -99,15 +102,22 @@ OPERATIONS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("described", "examples"),
+    [(SETUPS[0], FEW), *(pytest.param(setup, MANY, marks=pytest.mark.heavy) for setup in SETUPS)],
+    indirect=["described"],
+)
 @pytest.mark.parametrize(("path", "method", "mode"), OPERATIONS)
-def test_what_it_says_is_what_is_done(described: Described, path: str, method: str, mode: GenerationMode) -> None:
+def test_what_it_says_is_what_is_done(
+    described: Described, examples: int, path: str, method: str, mode: GenerationMode
+) -> None:
     """No 5xx, no undocumented status, type or shape; what the schema allows is taken, what it forbids refused."""
     operation = described.schema[path][method]
     credentials = {"Authorization": described.credentials[method]} if described.credentials[method] else {}
     tried: Counter[int] = Counter()
 
     @seed(5)
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(mode))
     def each(case: schemathesis.Case[Any]) -> None:
         response = case.call(headers=credentials, timeout=20)
@@ -127,7 +137,7 @@ def test_what_it_says_of_credentials_is_so(described: Described, method: str, bo
     for path, item in described.schema.raw_schema["paths"].items():
         if method not in item:
             continue
-        wanted = "" if path in OPEN_PATHS else described.credentials[method]
+        wanted = "" if path in OPEN else described.credentials[method]
         for headers in ({}, *({"Authorization": text} for text in GIVEN)):
             response = requests.request(method, described.url + path, json=body, headers=headers, timeout=20)
             let_in = not wanted or headers.get("Authorization") == wanted

@@ -1,9 +1,10 @@
-"""A recorded stream, replayed fast, is in Prometheus as it is in its file."""
+"""A recorded stream, replayed fast: every sample in Prometheus is a value that was in force while it was scraped."""
 
 from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left, bisect_right
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -12,49 +13,72 @@ from exporter import SharedStats
 from exporter.feeds import RecordedFeed, bundled
 from exporter.metrics import VIEWERS
 from exporter.web.server import serve
-from tests.conftest import StartPrometheus
-from tests.integration.prometheus import scrape_config
+from tests.conftest import SharedPrometheus
+from tests.samples import samples
+from tests.targets import Target
+from tooling.prometheus import CLOCK_SLACK
 
 pytestmark = pytest.mark.integration
 
 SPEED = 50
-INTERVAL = 0.1
-SECONDS = 20.0  # of watching: a thousand seconds of the stream
+SCRAPES = 40
 
 
-def test_every_sample_is_the_row_in_force_give_or_take_one(start_prometheus: StartPrometheus) -> None:
-    store = SharedStats.create()
+class Player(threading.Thread):
+    """Plays a feed, and notes each update: its value, and the times just before and just after it."""
+
+    def __init__(self, feed: RecordedFeed) -> None:
+        super().__init__()
+        self._feed = feed
+        self._stop_request = threading.Event()
+        self.values: list[int] = []
+        self.began: list[float] = []
+        self.done: list[float] = []
+
+    def run(self) -> None:
+        last = None
+        while not self._stop_request.wait(0.005):
+            began = time.time()
+            self._feed.advance(began)
+            position = self._feed.position(began)
+            if position is not None and position != last:
+                last = position
+                self.values.append(self._feed.rows[position.row].viewers)
+                self.began.append(began)
+                self.done.append(time.time())
+
+    def stop(self) -> None:
+        self._stop_request.set()
+        self.join(10)
+
+    def in_force(self, first: float, last: float) -> set[int]:
+        """Return the values that may have been in force from ``first`` to ``last`` (Unix times)."""
+        return set(self.values[max(0, bisect_right(self.done, first) - 1) : bisect_left(self.began, last)])
+
+
+def test_every_sample_was_in_force_when_it_was_scraped(shared_prometheus: SharedPrometheus, target: Target) -> None:
+    store, prometheus = SharedStats.create(), shared_prometheus.prometheus
     [asmr_night] = [recording for recording in bundled() if recording.name == "asmr-night.csv"]
-    stop = threading.Event()
-    with serve(0, stats=store, registry=CollectorRegistry()) as server:
-        prometheus = start_prometheus(scrape_config(f"127.0.0.1:{server.port}", interval=f"{int(INTERVAL * 1000)}ms"))
-        prometheus.wait_until_scraped()
-        began = time.time()
-        feed = RecordedFeed(store, asmr_night, start=began, speed=SPEED)
-
-        def play() -> None:
-            while not stop.wait(0.005):
-                feed.advance(time.time())
-
-        player = threading.Thread(target=play)
+    with serve(target.port, stats=store, registry=CollectorRegistry()):
+        prometheus.wait_until_scraped(target.job)
+        feed = RecordedFeed(store, asmr_night, start=time.time(), speed=SPEED)
+        player = Player(feed)
         player.start()
         try:
-            name = f'{VIEWERS.name}{{streamer="asmr-night"}}'
-            prometheus.wait_for(f"timestamp({name}) > {began + SECONDS}", bool, deadline=60)
+            mine = f'{{job="{target.job}"}}'
+            prometheus.wait_for(
+                f"count_over_time({VIEWERS.name}{mine}[1h])",
+                lambda found: bool(found) and found[0].value >= SCRAPES,
+                60,
+            )
         finally:
-            stop.set()
-            player.join(10)
-        ended = began + SECONDS
-        # timestamp() tells when each sample was scraped, which an evaluation's own time does not.
-        scraped = prometheus.query_range(f"timestamp({name})", began, ended, INTERVAL)[0].points
-        values = prometheus.query_range(name, began, ended, INTERVAL)[0].points
-    viewers = [row.viewers for row in feed.rows]
-    assert len(values) == len(scraped) > 0.95 * SECONDS / INTERVAL
-    apart = []
-    for (_, scraped_at), (_, value) in zip(scraped, values, strict=True):
-        position = feed.position(scraped_at)
-        assert position is not None
-        nearby = [viewers[at] for at in (position.row - 1, position.row, position.row + 1) if 0 <= at < len(viewers)]
-        assert value in nearby, f"{value} at {scraped_at - began:.3f} s, row {position.row}: {nearby}"
-        apart.append(value != viewers[position.row])
-    print(f"{len(values)} samples, {sum(apart)} of them one row off")
+            player.stop()
+        now = time.time()
+        scraped, took = (
+            samples(prometheus, f"{name}{mine}", feed.start, now) for name in (VIEWERS.name, "scrape_duration_seconds")
+        )
+    assert len(scraped) >= SCRAPES
+    for began, value in scraped.items():
+        possible = player.in_force(began - CLOCK_SLACK, began + took[began] + CLOCK_SLACK)
+        assert value in possible, f"{value:g} at {began - feed.start:.3f} s; in force: {sorted(possible)}"
+    assert len(set(scraped.values())) > SCRAPES / 2, "the stream moved"

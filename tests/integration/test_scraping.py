@@ -14,14 +14,14 @@ from exporter import SharedStats
 from exporter.metrics import CLIPS, LAST_TRIGGER, LAST_UPDATE, RECORDING, TRIGGERS, UPDATES, VIEWERS
 from exporter.store.shared import TRIGGER_TYPES
 from exporter.web.server import Server, serve
-from tests.conftest import StartPrometheus
-from tests.integration.prometheus import Prometheus, scrape_config
+from tests.conftest import INTERVAL, SharedPrometheus
+from tests.targets import Target
+from tooling.prometheus import Prometheus
 
 pytestmark = pytest.mark.integration
 
-INTERVAL = 0.2
 WRITERS = 10
-SECONDS_OF_WRITING = 4.0
+SECONDS_OF_WRITING = 2.0
 HOSTILE = ['q"uote', "back\\slash", "new\nline", "tab\tcr\rnel\x85", "\u2028\u202eאב", "\U0001f3ae", 'a{b="c"} 1\n#']
 
 
@@ -31,19 +31,19 @@ def store() -> SharedStats:
 
 
 @pytest.fixture
-def server(store: SharedStats) -> Iterator[Server]:
-    with serve(0, stats=store, registry=CollectorRegistry()) as server:
+def server(store: SharedStats, target: Target) -> Iterator[Server]:
+    with serve(target.port, stats=store, registry=CollectorRegistry()) as server:
         yield server
 
 
 @pytest.fixture
-def prometheus(server: Server, start_prometheus: StartPrometheus) -> Prometheus:
-    started = start_prometheus(scrape_config(f"127.0.0.1:{server.port}", interval=f"{int(INTERVAL * 1000)}ms"))
-    started.wait_until_scraped()
-    return started
+def prometheus(server: Server, target: Target, shared_prometheus: SharedPrometheus) -> Prometheus:
+    assert server.port == target.port
+    shared_prometheus.prometheus.wait_until_scraped(target.job)
+    return shared_prometheus.prometheus
 
 
-def test_ten_threads_of_writers_and_promql_agrees(store: SharedStats, prometheus: Prometheus) -> None:
+def test_ten_threads_of_writers_and_promql_agrees(store: SharedStats, prometheus: Prometheus, target: Target) -> None:
     ends = time.monotonic() + SECONDS_OF_WRITING
 
     def write(number: int) -> tuple[int, int, bool, int]:
@@ -70,7 +70,7 @@ def test_ten_threads_of_writers_and_promql_agrees(store: SharedStats, prometheus
     names = [f"streamer {number}" for number in range(WRITERS)]
     viewers = {name: float(written[number][0]) for number, name in enumerate(names)}
     # A scrape that has somebody's last viewers may have come before the trigger that followed them.
-    prometheus.wait_until_scraped(since=time.time())
+    prometheus.wait_until_scraped(target.job, since=time.time())
     assert prometheus.values(VIEWERS.name, "streamer") == viewers
     fired = sum(triggers for _, triggers, _, _ in written.values())
     assert prometheus.value(f"sum({TRIGGERS.name})") == fired
@@ -86,11 +86,12 @@ def test_ten_threads_of_writers_and_promql_agrees(store: SharedStats, prometheus
 
 
 def test_the_first_trigger_is_visible_to_increase(store: SharedStats, prometheus: Prometheus) -> None:
-    store.update_viewers("xQc", 100)
-    zero = f'{TRIGGERS.name}{{streamer="xQc",type="viewer_spike"}}'
+    name = "first"
+    store.update_viewers(name, 100)
+    zero = f'{TRIGGERS.name}{{streamer="{name}",type="viewer_spike"}}'
     prometheus.wait_for(zero, lambda samples: [each.value for each in samples] == [0])
     before = time.time()
-    store.add_trigger("xQc", "viewer_spike", {"spike": 50})
+    store.add_trigger(name, "viewer_spike", {"spike": 50})
     after = time.time()
     # increase() extrapolates to the edges of its range: more than nothing, and not two.
     prometheus.wait_for(
@@ -98,8 +99,8 @@ def test_the_first_trigger_is_visible_to_increase(store: SharedStats, prometheus
         lambda samples: len(samples) == 1 and 0 < samples[0].value < 2,
     )
     assert prometheus.value(zero) == 1
-    assert before <= prometheus.value(f'{LAST_TRIGGER.name}{{streamer="xQc"}}') <= after
-    assert int(before) <= prometheus.value(f'{LAST_UPDATE.name}{{streamer="xQc"}}') <= after
+    assert before <= prometheus.value(f'{LAST_TRIGGER.name}{{streamer="{name}"}}') <= after
+    assert int(before) <= prometheus.value(f'{LAST_UPDATE.name}{{streamer="{name}"}}') <= after
 
 
 def test_a_cleared_streamer_is_gone_within_three_scrapes(store: SharedStats, prometheus: Prometheus) -> None:

@@ -12,51 +12,111 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import requests
 import trustme
+import yaml
 from prometheus_client import CollectorRegistry
 
 from exporter import SharedStats
 from exporter.metrics import CERTIFICATE_EXPIRES, VIEWERS, WEB_CONFIG_SUCCEEDED
 from exporter.web.server import Server, serve
 from tests.certificates import write_pair
-from tests.conftest import StartPrometheus
-from tests.integration.prometheus import Prometheus
+from tests.targets import Target, Targets
 from tooling.processes import local_session
+from tooling.prometheus import Prometheus, running_prometheus
 
 pytestmark = pytest.mark.integration
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
 SNIPPETS = dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL))
-INTERVAL = "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
+INTERVAL = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
+# How many tests scrape with each snippet.
+SCRAPED = {"tls": 10, "mutual": 2, "passwords": 3}
+
+
+class Scraper(NamedTuple):
+    """A Prometheus with several targets for each snippet, which finds its files in ``folder``."""
+
+    prometheus: Prometheus
+    folder: Path
+    targets: dict[str, Targets]
+
+
+@pytest.fixture(scope="module")
+def scraper(prometheus_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraper]:
+    folder = tmp_path_factory.mktemp("tls")
+    write_files(folder)  # Prometheus reads them when it starts, and again when they change
+    with ExitStack() as running:
+        targets = {name: running.enter_context(Targets(name, count)) for name, count in SCRAPED.items()}
+        jobs = [scrape_job(name, target, folder) for name, some in targets.items() for target in some.all]
+        configuration = yaml.safe_dump({"global": INTERVAL, "scrape_configs": jobs})
+        prometheus = running.enter_context(running_prometheus(prometheus_program, folder / "prometheus", configuration))
+        yield Scraper(prometheus, folder, targets)
+
+
+def scrape_job(snippet: str, target: Target, folder: Path) -> dict[str, Any]:
+    """The snippet's job, for one target and under the target's name."""
+    text = SNIPPETS[f"prometheus/{snippet}.yml"].replace("exporter.example:9309", target.address)
+    # Prometheus looks for files beside its configuration, which here is in a folder of its own.
+    text = re.sub(r"(_file: )(\S+)", lambda match: f"{match[1]}{folder / match[2]}", text)
+    [job] = yaml.safe_load(text)["scrape_configs"]
+    return {**job, "job_name": target.job}
+
+
+def write_files(folder: Path) -> trustme.CA:
+    """Write the certificates and the password of both sides; return the authority."""
+    authority = trustme.CA()
+    write_pair(folder, authority)
+    write_pair(folder, authority, "prometheus.example", stem="prometheus")
+    (folder / "password.txt").write_text("change-me\n")
+    return authority
+
+
+class Scraping(NamedTuple):
+    """A target of the Prometheus: its samples, and what went wrong."""
+
+    prometheus: Prometheus
+    target: Target
+
+    def mine(self, name: str) -> str:
+        return f'{name}{{job="{self.target.job}"}}'
+
+    def is_scraped(self) -> None:
+        self.prometheus.wait_until_scraped(self.target.job)
+        self.wait_for(VIEWERS.name, 45000)
+
+    def wait_for(self, name: str, value: float) -> None:
+        self.prometheus.wait_for(self.mine(name), lambda samples: [sample.value for sample in samples] == [value])
+
+    def problem(self) -> str:
+        """Return why the newest scrape failed, as Prometheus's page of targets has it; empty if it did not."""
+        targets = self.prometheus.get("targets")["activeTargets"]
+        return next((str(each["lastError"]) for each in targets if each["scrapePool"] == self.target.job), "")
 
 
 class Site:
-    """A folder with the certificates of both sides, an exporter, and a Prometheus beside it."""
+    """A folder with the files of both sides, exporters, and the Prometheus that scrapes them."""
 
-    def __init__(self, folder: Path, start_prometheus: StartPrometheus, running: ExitStack) -> None:
-        self.folder = folder
-        self.authority = trustme.CA()
-        self._start = start_prometheus
+    def __init__(self, scraper: Scraper, running: ExitStack) -> None:
+        self.folder = scraper.folder
+        self.authority = write_files(self.folder)
+        self._scraper = scraper
         self._running = running
-        write_pair(folder, self.authority)
-        write_pair(folder, self.authority, "prometheus.example", stem="prometheus")
-        (folder / "password.txt").write_text("change-me\n")
 
-    def serve(self, snippet: str) -> Server:
+    def serve(self, snippet: str, port: int = 0) -> Server:
         file = self.folder / "web.yml"
         file.write_text(SNIPPETS[f"exporter/{snippet}.yml"])
         store = SharedStats.create()
         store.update_viewers("xQc", 45000)
-        return self._running.enter_context(serve(0, stats=store, registry=CollectorRegistry(), web_config=file))
+        return self._running.enter_context(serve(port, stats=store, registry=CollectorRegistry(), web_config=file))
 
-    def scrape(self, snippet: str, server: Server) -> Prometheus:
-        text = SNIPPETS[f"prometheus/{snippet}.yml"].replace("exporter.example:9309", f"127.0.0.1:{server.port}")
-        # Prometheus, too, takes files to be beside its configuration, which here is in a folder of its own.
-        text = re.sub(r"(_file: )(\S+)", lambda match: f"{match[1]}{self.folder / match[2]}", text)
-        return self._start(INTERVAL + text)
+    def scrape(self, exporters: str, prometheus: str = "") -> tuple[Server, Scraping]:
+        """Serve with one snippet, and have it scraped with the one of the same name, or with another."""
+        target = self._scraper.targets[prometheus or exporters].take()
+        return self.serve(exporters, target.port), Scraping(self._scraper.prometheus, target)
 
     def session(self) -> requests.Session:
         session = local_session()
@@ -65,15 +125,9 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, start_prometheus: StartPrometheus) -> Iterator[Site]:
+def site(scraper: Scraper) -> Iterator[Site]:
     with ExitStack() as running:
-        yield Site(tmp_path, start_prometheus, running)
-
-
-def problem(prometheus: Prometheus) -> str:
-    """Return why the newest scrape failed, as Prometheus's page of targets has it; empty if it did not."""
-    targets = prometheus.get("targets")["activeTargets"]
-    return str(targets[0]["lastError"]) if targets else ""
+        yield Site(scraper, running)
 
 
 def eventually(read: Callable[[], str], expected: str, seconds: float = 20) -> None:
@@ -84,16 +138,11 @@ def eventually(read: Callable[[], str], expected: str, seconds: float = 20) -> N
         time.sleep(0.05)
 
 
-def is_scraped(prometheus: Prometheus) -> None:
-    prometheus.wait_until_scraped()
-    prometheus.wait_for(VIEWERS.name, lambda samples: [sample.value for sample in samples] == [45000])
-
-
 @pytest.mark.parametrize("snippet", ["tls", "mutual", "passwords"])
 def test_a_snippet_works(site: Site, snippet: str) -> None:
-    server = site.serve(snippet)
+    server, scraping = site.scrape(snippet)
     assert server.url.startswith("https://")
-    is_scraped(site.scrape(snippet, server))
+    scraping.is_scraped()
 
 
 @pytest.mark.parametrize(
@@ -106,16 +155,15 @@ def test_a_snippet_works(site: Site, snippet: str) -> None:
 def test_without_what_is_asked_for_there_is_no_scrape(
     site: Site, exporters: str, prometheus: str, expected: str
 ) -> None:
-    server = site.serve(exporters)
-    scraping = site.scrape(prometheus, server)
-    eventually(lambda: problem(scraping), expected)
-    assert scraping.query(VIEWERS.name) == []
+    _, scraping = site.scrape(exporters, prometheus)
+    eventually(scraping.problem, expected)
+    assert scraping.prometheus.query(scraping.mine(VIEWERS.name)) == []
 
 
 def test_a_wrong_password_is_told(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     (site.folder / "password.txt").write_text("guess\n")
-    scraping = site.scrape("passwords", site.serve("passwords"))
-    eventually(lambda: problem(scraping), "server returned HTTP status 401 Unauthorized")
+    _, scraping = site.scrape("passwords")
+    eventually(scraping.problem, "server returned HTTP status 401 Unauthorized")
     assert "a request from 127.0.0.1 without the name and password of a user" in caplog.text
     assert "guess" not in caplog.text
 
@@ -132,11 +180,10 @@ def test_a_certificate_that_prometheus_does_not_trust_is_told_on_both_sides(
 ) -> None:
     if names:
         write_pair(site.folder, site.authority, *names)
-    server = site.serve("tls")
-    if not names:
+    else:
         trustme.CA().cert_pem.write_to_path(site.folder / "ca.pem")
-    scraping = site.scrape("tls", server)
-    eventually(lambda: problem(scraping), expected)
+    _, scraping = site.scrape("tls")
+    eventually(scraping.problem, expected)
     eventually(lambda: caplog.text, "TLS handshake from 127.0.0.1 failed: ")
 
 
@@ -145,12 +192,11 @@ def soon(**distance: float) -> datetime:
 
 
 def test_a_certificate_that_expires_while_it_is_in_use_is_told(site: Site) -> None:
-    ends = soon(seconds=8).replace(microsecond=0)
+    ends = soon(seconds=6).replace(microsecond=0)
     write_pair(site.folder, site.authority, not_before=soon(days=-1), not_after=ends)
-    server = site.serve("tls")
-    scraping = site.scrape("tls", server)
-    is_scraped(scraping)
-    assert scraping.value(CERTIFICATE_EXPIRES.name) == ends.timestamp()
+    server, scraping = site.scrape("tls")
+    scraping.is_scraped()
+    assert scraping.prometheus.value(scraping.mine(CERTIFICATE_EXPIRES.name)) == ends.timestamp()
     # A connection that stands is not asked again; a client that comes now is.
     eventually(lambda: reason_for_refusing(site, server), "certificate has expired")
 
@@ -201,9 +247,9 @@ def test_a_client_whose_certificate_will_not_do_is_told_in_the_log(
 def test_a_new_certificate_needs_no_restart_and_a_broken_one_does_no_harm(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = site.serve("tls")
-    scraping = site.scrape("tls", server)
-    is_scraped(scraping)
+    server, scraping = site.scrape("tls")
+    scraping.is_scraped()
+    began = time.time()
 
     def serial() -> str:
         context = ssl.create_default_context(cafile=site.folder / "ca.pem")
@@ -223,13 +269,15 @@ def test_a_new_certificate_needs_no_restart_and_a_broken_one_does_no_harm(
         in caplog.text
     )
     assert serial() == before
-    scraping.wait_for(WEB_CONFIG_SUCCEEDED.name, lambda samples: [sample.value for sample in samples] == [0])
+    scraping.wait_for(WEB_CONFIG_SUCCEEDED.name, 0)
     (site.folder / "server-key.pem").write_bytes(whole)
-    scraping.wait_for(WEB_CONFIG_SUCCEEDED.name, lambda samples: [sample.value for sample in samples] == [1])
+    scraping.wait_for(WEB_CONFIG_SUCCEEDED.name, 1)
     write_pair(site.folder, site.authority)
     eventually(lambda: str(serial() != before), "True")
     # Scraped all the while, on the connection that it had.
-    assert scraping.value("min_over_time(up[2s])") == 1
+    now = time.time()
+    lowest = f"min_over_time({scraping.mine('up')}[{(now - began) * 1000:.0f}ms])"
+    assert scraping.prometheus.value(lowest, now) == 1
 
 
 def test_the_documents_own_certificate_works(site: Site) -> None:
@@ -240,4 +288,5 @@ def test_the_documents_own_certificate_works(site: Site) -> None:
         pytest.skip("openssl is not here")
     subprocess.run(["sh", "-ec", command[1]], cwd=site.folder, check=True, capture_output=True, timeout=60)
     (site.folder / "ca.pem").write_bytes((site.folder / "server.pem").read_bytes())
-    is_scraped(site.scrape("tls", site.serve("tls")))
+    _, scraping = site.scrape("tls")
+    scraping.is_scraped()

@@ -15,11 +15,10 @@ import requests
 import yaml
 
 from dashboards.frame import DATASOURCE_UID, GRAFANA, OVERVIEW
-from tests.conftest import StartPrometheus
+from tests.conftest import SharedPrometheus
 from tests.integration.alertmanager import running_alertmanager
-from tests.integration.prometheus import scrape_config
-from tooling import compose, native
-from tooling.checkout import ROOT
+from tooling import native, servers
+from tooling.checkout import ROOT, TOOLS
 from tooling.processes import Process, Server, free_port
 
 EXPORTER_DATA = "/var/lib/clipper-exporter"
@@ -40,14 +39,15 @@ MOUNTS = {
 
 def config(*arguments: str, **settings: str) -> dict[str, Any]:
     """What docker-compose makes of the file with these settings."""
-    program = compose.find()
+    program = servers.find("docker-compose")
     if program is None:
         message = "docker-compose is not here; scripts/test gets it"
         if os.environ.get("CI"):
             pytest.fail(message, pytrace=False)
         pytest.skip(message)
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **program.environment, **settings}
-    command = [*program.command, *arguments, "config"]
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **servers.environment(program), **settings}
+    python = [sys.executable, "-W", "ignore"] if program.is_relative_to(TOOLS) else []  # an unpacked one is a script
+    command = [*python, str(program), *arguments, "config"]
     finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     document: dict[str, Any] = yaml.safe_load(finished.stdout)
@@ -270,9 +270,9 @@ def test_grafana_has_no_password_unless_one_is_set(
 
 @pytest.mark.integration
 def test_the_health_check_of_prometheus_works(
-    services: dict[str, Any], start_prometheus: StartPrometheus, promtool: Path
+    services: dict[str, Any], shared_prometheus: SharedPrometheus, promtool: Path
 ) -> None:
-    prometheus = start_prometheus(scrape_config("127.0.0.1:1"))
+    prometheus = shared_prometheus.prometheus
     test = services["prometheus"]["healthcheck"]["test"]
     assert healthy(test, "/bin/promtool", promtool, prometheus.url)
     assert not healthy(test, "/bin/promtool", promtool, "http://127.0.0.1:1")

@@ -69,6 +69,7 @@ def test_the_context_is_small(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.heavy
 def test_the_build_runs_line_by_line_and_its_result_is_healthy(tmp_path: Path) -> None:
     source = context(tmp_path / "context")
     stages: dict[str, Path] = {}

@@ -28,11 +28,11 @@ def test_help_needs_no_environment_and_no_particular_folder(name: str, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("demo", "--seconds", "soon"), "argument --seconds: expected a number of seconds above 0, got 'soon'"),
-        (("demo", "--seconds", "0"), "argument --seconds: expected a number of seconds above 0, got '0'"),
-        (("demo", "--seconds", "inf"), "argument --seconds: expected a number of seconds above 0, got 'inf'"),
-        (("prometheus", "--exporter", "localhost"), "argument --exporter: expected HOST:PORT, got 'localhost'"),
-        (("prometheus", "--alertmanager", "a:0"), "argument --alertmanager: expected HOST:PORT, got 'a:0'"),
+        (("demo", "--seconds", "soon"), "argument --seconds: 'soon' is not a number of seconds above 0"),
+        (("demo", "--seconds", "0"), "argument --seconds: '0' is not a number of seconds above 0"),
+        (("demo", "--seconds", "inf"), "argument --seconds: 'inf' is not a number of seconds above 0"),
+        (("prometheus", "--exporter", "localhost"), "argument --exporter: 'localhost' is not HOST:PORT"),
+        (("prometheus", "--alertmanager", "a:0"), "argument --alertmanager: 'a:0' is not HOST:PORT"),
         (("check", "everything"), "unrecognized arguments: everything"),
     ],
 )

@@ -1,20 +1,20 @@
-"""How programs of npm are fetched."""
+"""How packages of npm are fetched."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tooling import grafana, node
-from tooling.node import Packages
+from tooling import node
+from tooling.node import GRAFANA, SOCKETIO_CLIENT, Packages
 
-ALL = [grafana.CODE, node.SOCKETIO_CLIENT]
+ALL = pytest.mark.parametrize("packages", [GRAFANA, SOCKETIO_CLIENT], ids=lambda packages: packages.name)
 
 
-@pytest.mark.parametrize("packages", ALL, ids=lambda packages: packages.name)
+@ALL
 def test_a_lock_file_names_no_registry(packages: Packages) -> None:
     locked = json.loads((packages.locked / "package-lock.json").read_text(encoding="utf-8"))
     found = {name: package for name, package in locked["packages"].items() if name}
@@ -26,17 +26,18 @@ def test_a_lock_file_names_no_registry(packages: Packages) -> None:
     assert all(found[f"node_modules/{name}"]["version"] == version for name, version in asked.items())
 
 
-@pytest.mark.parametrize("packages", ALL, ids=lambda packages: packages.name)
+@ALL
 def test_what_was_fetched_for_another_lock_file_is_not_found(
     packages: Packages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node, "TOOLS", tmp_path)
+    monkeypatch.setattr(node, "TOOLS", tmp_path / "tools")
     assert packages.find() is None
-    home = packages.home()
-    home.mkdir(parents=True)
+    packages.home.mkdir(parents=True)
     assert packages.find() is None, "it is not complete"
-    (home / "complete").touch()
+    (packages.home / "complete").touch()
     found = packages.find()
     assert found is not None
-    assert found.folder == home
-    assert replace(packages, mark="something more").find() is None
+    assert found.folder == packages.home
+    changed = Path(shutil.copytree(packages.locked, tmp_path / "locked"), "package-lock.json")
+    changed.write_text(changed.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert packages._replace(locked=changed.parent).find() is None

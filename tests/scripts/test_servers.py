@@ -13,6 +13,9 @@ from tooling.checkout import ToolingError
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No program anywhere: not in the checkout, not on PATH, not in the environment."""
     monkeypatch.setattr(servers, "TOOLS", tmp_path / "tools")
+    monkeypatch.setattr(debian, "TOOLS", tmp_path)
+    monkeypatch.setattr(debian, "_STATE", tmp_path / "apt")
+    debian._update.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     for program in servers.PROGRAMS.values():
         monkeypatch.delenv(program.variable, raising=False)
@@ -51,7 +54,7 @@ def test_a_choice_that_is_no_program_is_refused(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(ToolingError) as refusal:
         servers.find("prometheus")
     assert str(refusal.value) == (
-        "CLIPPER_PROMETHEUS: expected the path of prometheus, got '/nowhere/prometheus', which is not a program"
+        "CLIPPER_PROMETHEUS: '/nowhere/prometheus' is not a program; set the path of prometheus, or unset it"
     )
 
 
@@ -70,23 +73,31 @@ def test_without_apt_the_error_says_how_to_get_it() -> None:
     )
 
 
-def test_a_failed_download_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(debian, "_STATE", tmp_path / "apt")
+def test_a_failed_download_leaves_no_folder(tmp_path: Path) -> None:
     failing_apt(tmp_path, {"download": "E: Unable to locate package prometheus"})
     with pytest.raises(
         ToolingError, match=r"(?s)failed with status 100:.*Unable to locate package.*to get prometheus:"
     ):
         servers.fetch("prometheus")
     assert list((tmp_path / "tools/debian").iterdir()) == []
-    assert not (tmp_path / "apt/refreshed").exists()
 
 
-def test_lists_that_cannot_be_read_are_told_with_what_follows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(debian, "_STATE", tmp_path / "apt")
+def test_lists_that_cannot_be_read_are_told_with_what_follows(tmp_path: Path) -> None:
     failing_apt(tmp_path, {"update": "E: Could not resolve host", "download": "E: Unable to locate"})
     with pytest.raises(ToolingError, match=r"(?s)update\n.*Could not resolve host.*download .*Unable to locate"):
         servers.fetch("amtool")
-    assert not (tmp_path / "apt/refreshed").exists()
+
+
+def test_a_release_without_the_pages_has_prometheus_alone(tmp_path: Path) -> None:
+    apt = program_at(tmp_path / "path/dpkg").with_name("apt-get")
+    apt.write_text('#!/bin/sh\ncase "$*" in *d3*) exit 100;; *download*) /usr/bin/touch prometheus.deb;; esac\n')
+    apt.chmod(0o755)
+    (tmp_path / "path/dpkg").unlink()
+    (tmp_path / "path/dpkg").write_text(
+        '#!/bin/sh\n/bin/mkdir -p "$3/usr/bin"; /usr/bin/install /bin/true "$3/usr/bin/prometheus"\n'
+    )
+    (tmp_path / "path/dpkg").chmod(0o755)
+    assert servers.fetch("prometheus") == tmp_path / "tools/debian/prometheus/usr/bin/prometheus"
 
 
 def test_only_an_unpacked_prometheus_is_told_where_its_pages_are(tmp_path: Path) -> None:
@@ -100,14 +111,14 @@ def test_only_an_unpacked_program_is_told_where_its_libraries_are(tmp_path: Path
     tree = tmp_path / "tools/debian/chromium"
     (tree / "usr/lib/x86_64-linux-gnu").mkdir(parents=True)
     told = servers.environment(tree / "usr/lib/chromium/chromium")
+    assert told["PYTHONPATH"].startswith(f"{tree}/usr/lib/python3/dist-packages:")
     assert told["LD_LIBRARY_PATH"] == f"{tree}/usr/lib/x86_64-linux-gnu"
     assert f"<dir>{tree}/usr/share/fonts</dir>" in Path(told["FONTCONFIG_FILE"]).read_text()
     assert servers.environment(Path("/usr/bin/chromium")) == {}
 
 
-def test_dependencies_that_are_missing_are_fetched_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dependencies_that_are_missing_are_fetched_too(tmp_path: Path) -> None:
     """By an apt-get and a dpkg that are made up: every package that is downloaded is unpacked as a program."""
-    monkeypatch.setattr(debian, "_STATE", tmp_path / "apt")
     apt = """case "$*" in
       *--simulate*) echo 'Inst libnss3 (2:3 Debian:12 [amd64])'; echo 'Inst chromium (1 x)'; echo 'Conf libx (1)';;
       *' download '*) shift 4; for package; do echo '#!/bin/sh' > "$package.deb"; done;;

@@ -1,6 +1,6 @@
 // Runs Grafana's own code on the answers of a Prometheus: reads tasks as JSON, writes results as JSON.
 //
-//   node evaluate.cjs FOLDER    with node_modules, and with package, which is @grafana/prometheus
+//   node evaluate.cjs FOLDER    with node_modules
 //
 // A task is {"kind": "table", "panel", "frames"}, {"kind": "annotations", "annotation", "frames"} or
 // {"kind": "escape", "value", "variable"}; a frame is {"refId", "step", "labels", "times" (ms), "values"}, as the data
@@ -34,9 +34,9 @@ Module._load = function (request, parent, isMain) {
 };
 
 const data = fromModules("@grafana/data");
-const { transformV2 } = require(path.join(folder, "package/dist/cjs/result_transformer.cjs"));
-const { PrometheusAnnotationSupport } = require(path.join(folder, "package/dist/cjs/annotations.cjs"));
-const { interpolateQueryExpr } = require(path.join(folder, "package/dist/cjs/escaping.cjs"));
+const { transformV2 } = require(path.join(folder, "node_modules/@grafana/prometheus/dist/cjs/result_transformer.cjs"));
+const { PrometheusAnnotationSupport } = require(path.join(folder, "node_modules/@grafana/prometheus/dist/cjs/annotations.cjs"));
+const { interpolateQueryExpr } = require(path.join(folder, "node_modules/@grafana/prometheus/dist/cjs/escaping.cjs"));
 const { firstValueFrom } = fromModules("rxjs");
 
 data.standardTransformersRegistry.setInit(() =>
