@@ -111,7 +111,7 @@ class SharedPrometheus(NamedTuple):
 @pytest.fixture(scope="session")
 def shared_prometheus(prometheus_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedPrometheus]:
     """For tests that need no configuration of their own; list their files in ``distribution``."""
-    with Targets("clipper", 12) as targets, Targets("clipper-slow", 3) as slow_targets:
+    with Targets("clipper", 9) as targets, Targets("clipper-slow", 2) as slow_targets:
         jobs = [
             {
                 "job_name": target.job,

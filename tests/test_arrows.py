@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from tests.arrows import wrong_arrows
+import pytest
+
+from tests.arrows import imports, wrong_arrows
 from tooling.checkout import ROOT
 
 GROUND = {
@@ -77,3 +79,11 @@ def test_an_arrow_that_leads_up_is_found_wherever_it_is(tmp_path: Path) -> None:
         f"{coal}:7 imports house.roof.chimney",
         "house/shed.py:1 imports house.cellar: 'shed' is no room of the plan",
     ]
+
+
+@pytest.mark.parametrize(("folder", "other"), [("tests", "benchmarks"), ("benchmarks", "tests")])
+def test_tests_and_benchmarks_do_not_import_each_other(folder: str, other: str) -> None:
+    """What both need is in ``scripts/tooling``; the tests of benchmarks are in ``benchmarks/tests``."""
+    found = list(imports(ROOT, folder))
+    assert len(found) > 50
+    assert [str(each) for each in found if each.module.partition(".")[0] == other] == []
