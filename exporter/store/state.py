@@ -21,7 +21,9 @@ from exporter.store.triggers import RecentTriggers, Trigger
 from exporter.store.validation import Limits, Reason
 
 STEP: Final = 1_000
-"""Rows that are looked at while others wait for the lock: less than a millisecond."""
+"""Rows that a reader looks at while others wait for the lock: a few milliseconds."""
+FEW: Final = 100
+"""Rows that a writer looks at: well below a millisecond."""
 
 
 class State:
@@ -68,7 +70,7 @@ class State:
         """Return the streamer's name. Refuses what is no name and one streamer too many."""
         name = validation.name("streamer", streamer, self.limits)
         if name not in self.rows and len(self.rows) >= self.limits.streamers:
-            self.expire(now, STEP)
+            self.expire(now, FEW)
             if len(self.rows) >= self.limits.streamers:
                 expected = f"at most {self.limits.streamers} streamers at once"
                 raise InvalidUpdate("streamer", name, expected, Reason.STREAMERS)
@@ -145,7 +147,7 @@ class State:
         if kind in self.zeros or kind in self.others:
             return
         if len(self.zeros) + len(self.others) >= self.limits.trigger_types:
-            self.expire(now, STEP)  # the streamer that has one of them may be gone
+            self.expire(now, FEW)  # the streamer that has one of them may be gone
         if len(self.zeros) + len(self.others) >= self.limits.trigger_types:
             expected = f"at most {self.limits.trigger_types} trigger types"
             raise InvalidUpdate("trigger_type", kind, expected, Reason.TRIGGER_TYPES)
