@@ -105,7 +105,7 @@ class WebFile:
             text = self.path.read_bytes()
         except OSError as problem:
             self._seen = {self.path: None}
-            raise SettingsError([f"{self.path}: expected a file that can be read ({problem.strerror})"]) from None
+            raise SettingsError([f"{self.path}: cannot be read ({problem.strerror})"]) from None
         self._seen = {self.path: hashlib.sha256(text).digest()}
         try:
             return parse(

@@ -219,7 +219,7 @@ def reason_for_refusing(site: Site, server: Server) -> str:
     [
         ("expired", "certificate has expired"),
         ("stranger", "unable to get local issuer certificate"),
-        ("grafana", "no name of the client's certificate from 127.0.0.1 is allowed"),
+        ("grafana", "client certificate from 127.0.0.1 has no name listed in client_allowed_sans"),
         ("nobody", "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
     ],
 )

@@ -42,9 +42,7 @@ def shown(web: WebFile, family: Family) -> float:
 def test_a_file_that_cannot_be_used_from_the_start_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refusal:
         WebFile(tmp_path / "web.yml")
-    assert refusal.value.mistakes == (
-        f"{tmp_path / 'web.yml'}: expected a file that can be read (No such file or directory)",
-    )
+    assert refusal.value.mistakes == (f"{tmp_path / 'web.yml'}: cannot be read (No such file or directory)",)
     (tmp_path / "web.yml").write_text("a: 1\nb: 2\n")
     with pytest.raises(SettingsError) as refusal:
         WebFile(tmp_path / "web.yml")

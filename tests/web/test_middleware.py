@@ -111,7 +111,7 @@ def test_what_are_no_credentials_are_refused(server: Server, authorization: str)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == 'Basic realm="clipper-exporter", charset="UTF-8"'
     assert response.json() == {
-        "error": "expected the name and the password of a user",
+        "error": "missing or wrong user name or password",
         "details": ["GET /metrics"],
     }
 

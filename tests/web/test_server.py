@@ -76,12 +76,14 @@ def test_a_port_in_use_is_a_clear_error() -> None:
 
 
 def test_an_address_of_another_machine_is_a_clear_error() -> None:
-    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1:0: expected an address of this machine"):
+    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1:0: not an address of this machine"):
         serve(0, "192.0.2.1", stats=SharedStats.create())
 
 
 def test_a_name_that_is_no_address_is_a_clear_error() -> None:
-    with pytest.raises(ListenError, match=r"cannot listen on no\.such\.host\.invalid:0: expected an address"):
+    with pytest.raises(
+        ListenError, match=r"cannot listen on no\.such\.host\.invalid:0: not an address of this machine"
+    ):
         serve(0, "no.such.host.invalid", stats=SharedStats.create())
 
 
@@ -135,7 +137,7 @@ def test_without_ipv6_every_address_is_every_ipv4_address() -> None:
 
 @pytest.mark.usefixtures("_no_ipv6")
 def test_without_ipv6_an_ipv6_address_is_a_clear_error() -> None:
-    with pytest.raises(ListenError, match=r"cannot listen on \[::1\]:0: this machine has no addresses of this kind"):
+    with pytest.raises(ListenError, match=r"cannot listen on \[::1\]:0: this machine has no addresses of this family"):
         serve(0, "::1", stats=SharedStats.create())
 
 
