@@ -119,7 +119,7 @@ class Authentication:
         address = (scope.get("client") or ("an unknown address",))[0]
         given = _credentials(scope)
         try:
-            if given is not None and await self._passwords.belong(*given, address):
+            if given is not None and await self._passwords.verify(*given, address):
                 await self._app({**scope, "user": SimpleUser(given[0])}, receive, send)
                 return
         except TooManyChecks:

@@ -263,9 +263,9 @@ def test_a_new_certificate_needs_no_restart_and_a_broken_one_does_no_harm(
     before = serial()
     whole = (site.folder / "server-key.pem").read_bytes()
     (site.folder / "server-key.pem").write_bytes((site.folder / "prometheus-key.pem").read_bytes())
-    eventually(lambda: caplog.text, "the one before stays in force")
+    eventually(lambda: caplog.text, "the old one stays in force")
     assert (
-        f"expected the key of the certificate in {site.folder / 'server.pem'}, got the key of another one"
+        f"{site.folder / 'server-key.pem'} is not the key of the certificate in {site.folder / 'server.pem'}"
         in caplog.text
     )
     assert serial() == before

@@ -151,7 +151,7 @@ def test_who_is_there_and_says_nothing_does_not_answer(tmp_path: Path, text: str
             "",
             "--web.listen-address: port 0 cannot be checked; give the port that the exporter listens on",
         ),
-        ((), "tls_server_config: {", "web.yml: expected YAML at line 1"),
+        ((), "tls_server_config: {", "web.yml: line 1, column "),
         ((), None, "web.yml: cannot be read (No such file or directory)"),
         (("--log.level=info",), "", "unrecognized arguments: --log.level=info"),
     ],

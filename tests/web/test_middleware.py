@@ -153,7 +153,7 @@ class TestPushing:
         file = WebFile(web_config)
         with start(ServeOptions(port=0, address="0.0.0.0"), store, web_file=file) as server:
             web_config.write_text("")
-            file.renew()
+            file.reload()
             url = server.url + "/api/stats"
             assert requests.get(url, timeout=10).status_code == 401
             assert requests.post(url, json={}, timeout=10).status_code == 401
