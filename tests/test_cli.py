@@ -227,7 +227,7 @@ def test_json_logs_and_an_unknown_variable() -> None:
     with running("serve", "--log.format=json", CLIPPER_EXPORTER_LOGLEVEL="debug") as exporter_:
         assert exporter_.stop(signal.SIGTERM) == 0
     records = [json.loads(line) for line in exporter_.lines]
-    told = "CLIPPER_EXPORTER_LOGLEVEL is not known: did you mean CLIPPER_EXPORTER_LOG_LEVEL?"
+    told = "CLIPPER_EXPORTER_LOGLEVEL: did you mean CLIPPER_EXPORTER_LOG_LEVEL?"
     assert records[0]["msg"] == f"environment variable {told}"
     assert {record["level"] for record in records} == {"warn", "info"}
 

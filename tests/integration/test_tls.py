@@ -164,7 +164,7 @@ def test_a_wrong_password_is_told(site: Site, caplog: pytest.LogCaptureFixture) 
     (site.folder / "password.txt").write_text("guess\n")
     _, scraping = site.scrape("passwords")
     eventually(scraping.problem, "server returned HTTP status 401 Unauthorized")
-    assert "a request from 127.0.0.1 without the name and password of a user" in caplog.text
+    assert "missing or wrong user name or password from 127.0.0.1" in caplog.text
     assert "guess" not in caplog.text
 
 

@@ -46,7 +46,7 @@ def test_a_file_that_cannot_be_used_from_the_start_is_refused(tmp_path: Path) ->
     (tmp_path / "web.yml").write_text("a: 1\nb: 2\n")
     with pytest.raises(SettingsError) as refusal:
         WebFile(tmp_path / "web.yml")
-    assert [line.removeprefix(f"{tmp_path / 'web.yml'}: ")[:8] for line in refusal.value.mistakes] == ["expected"] * 2
+    assert [line.removeprefix(f"{tmp_path / 'web.yml'}: ")[:8] for line in refusal.value.mistakes] == ["unknown "] * 2
 
 
 def test_nothing_is_read_again_while_nothing_changes(file: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_new_certificate_is_picked_up(file: Path, authority: trustme.CA, caplo
     web.reload()
     assert web.tls is not before
     assert shown(web, WEB_CONFIG_READ) == clock.now
-    assert caplog.messages == [f"the web configuration has changed and is in force: {file}"]
+    assert caplog.messages == [f"reloaded the web configuration: {file}"]
 
 
 def test_users_come_and_go(file: Path) -> None:

@@ -337,7 +337,7 @@ class TestTls:
         ({"header_seconds": 0}, "header_seconds: 0 is not a number of seconds above 0"),
         (
             {"connections": 8, "subscribers": 8},
-            "subscribers: 8 live subscribers leave none of 8 connections to scrapes",
+            "subscribers: 8 live subscribers leave no connection for scrapes (connections: 8)",
         ),
     ],
 )

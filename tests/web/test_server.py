@@ -169,7 +169,7 @@ def test_what_the_command_line_refuses_serve_refuses() -> None:
         exporter.serve(70000, telemetry_path="/api/stats", storage="", push_token="")
     assert refusal.value.mistakes == (
         "port: 70000 is above 65535",
-        "telemetry_path: '/api/stats' is taken by another route: choose a path such as /metrics",
+        "telemetry_path: '/api/stats' is the path of another route; choose a path such as /metrics",
         "push_token: the token is not one word of printable ASCII characters",
         "storage: '' does not name a folder",
     )
@@ -188,7 +188,7 @@ def test_serve_reads_the_environment(
         assert handle.url == f"http://localhost:{handle.port}"
         assert "clipper_exporter_http_connections_limit 999.0\n" in scrape(handle, "/scrape")
     assert (tmp_path / "kept").is_dir()
-    told = "CLIPPER_EXPORTER_WEB_TELEMETRYPATH is not known: did you mean CLIPPER_EXPORTER_WEB_TELEMETRY_PATH?"
+    told = "CLIPPER_EXPORTER_WEB_TELEMETRYPATH: did you mean CLIPPER_EXPORTER_WEB_TELEMETRY_PATH?"
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == [f"environment variable {told}"]
 
