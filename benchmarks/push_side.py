@@ -16,7 +16,8 @@ from exporter.live.hub import Hub
 from exporter.metrics import LIVE_SUBSCRIBERS
 from exporter.settings.options import ServeOptions
 from exporter.web.app import create_app
-from exporter.web.server import Server, listen
+from exporter.web.listener import listen
+from exporter.web.server import Server
 
 PERIOD: Final = 10.0  # seconds between two updates of one streamer
 _BLOCK: Final = 500  # updates between two looks at the clock

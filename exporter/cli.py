@@ -20,7 +20,7 @@ from exporter.errors import ExporterError, SettingsError
 from exporter.settings.flags import Option
 from exporter.settings.settings import Settings, health_options, nearest, options, warn_of_unknown_variables
 from exporter.store.shared import SharedStats
-from exporter.web.healthcheck import probe
+from exporter.web.healthcheck import healthcheck
 
 if TYPE_CHECKING:
     from exporter.feeds import Feed
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if command == "health":
             rows = [option for option in options().values() if _COMMANDS[command].takes(option)]
-            print(f"{probe(health_options(given, os.environ, rows))} answers")
+            print(f"{healthcheck(health_options(given, os.environ, rows))} answers")
             return 0
         settings = Settings.read(given, os.environ)
         logs.configure(settings.log.level, settings.log.format)

@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypedDict, Unpack
 
 from exporter.logs import RateLimited
 from exporter.pusher.backlog import QUEUE_FULL, Backlog
@@ -28,6 +28,21 @@ logger = logging.getLogger(__name__)
 
 _GATHER: Final = 1.0  # seconds between looks at the store while the exporter is away
 _AFTER_A_FAULT: Final = 60.0  # seconds after which the thread tries again after an error that nobody foresaw
+
+
+class Pace(TypedDict, total=False):
+    """How fast, and how much. ``max_events`` is a number, all else is in seconds.
+
+    ``interval`` (0.5) is the least time between two requests. All gauges are sent again every ``heartbeat`` (60) and
+    when the exporter has restarted. ``timeout`` (5) limits each wait for it, ``exit_timeout`` (5) the flush at the
+    interpreter's exit. At most ``max_events`` (10,000) triggers, clips and clears wait; of more the oldest are dropped.
+    """
+
+    interval: float
+    heartbeat: float
+    timeout: float
+    exit_timeout: float
+    max_events: int
 
 
 class Pusher:
@@ -164,37 +179,14 @@ class Pusher:
                 self._calls.get(timeout=min(pause, _GATHER))
 
 
-def push(
-    url: str,
-    token: str | None = None,
-    *,
-    stats: SharedStats | None = None,
-    interval: float = 0.5,
-    heartbeat: float = 60.0,
-    timeout: float = 5.0,
-    exit_timeout: float = 5.0,
-    max_events: int = 10_000,
-) -> Pusher:
+def push(url: str, token: str | None = None, *, stats: SharedStats | None = None, **pace: Unpack[Pace]) -> Pusher:
     """Tell an exporter in another process of every change of a store from now on; stands beside ``serve()``.
 
     ``url`` is where the exporter is, ``https://name:password@host:9309`` if it asks for a user, and ``token`` what it
-    asks for if it has one. ``stats`` is the process's own shared store unless another is given. ``interval`` is the
-    least time between two requests; all gauges are sent again every ``heartbeat`` and when the exporter has restarted;
-    ``timeout`` limits each wait for it; ``exit_timeout`` limits the flush at the interpreter's exit; all are in
-    seconds. At most ``max_events`` triggers, clips and clears wait; of more the oldest are dropped.
-
-    Raises ``ValueError`` for an option that cannot be.
+    asks for if it has one. ``stats`` is the process's own shared store unless another is given. The other options are
+    those of :class:`Pace`. Raises ``ValueError`` for an option that cannot be.
     """
-    return Pusher(
-        SharedStats() if stats is None else stats,
-        url,
-        token,
-        interval=interval,
-        heartbeat=heartbeat,
-        timeout=timeout,
-        exit_timeout=exit_timeout,
-        max_events=max_events,
-    )
+    return Pusher(SharedStats() if stats is None else stats, url, token, **pace)
 
 
 _pushers: weakref.WeakSet[Pusher] = weakref.WeakSet()

@@ -7,9 +7,9 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self, Unpack
 
-from exporter.pusher.pusher import Pusher
+from exporter.pusher.pusher import Pace, Pusher
 from exporter.pusher.transport import Transport
 from exporter.settings import environment, settings
 from exporter.store.shared import TRIGGER_TYPES, SharedStats
@@ -52,13 +52,9 @@ class RemoteStats(SharedStats):
         time_zone: tzinfo | None = None,
         clock: Callable[[], float] = time.time,
         transport: Transport | None = None,
-        interval: float = 0.5,
-        heartbeat: float = 60.0,
-        timeout: float = 5.0,
-        exit_timeout: float = 5.0,
-        max_events: int = 10_000,
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
+        **pace: Unpack[Pace],
     ) -> None:
         if not url:  # RemoteStats(), which is the shared one and is set up
             return
@@ -71,17 +67,7 @@ class RemoteStats(SharedStats):
             strict=environment.is_strict(os.environ) if strict is None else strict,
         )
         self._pusher = self._make_pusher(
-            self,
-            url,
-            token,
-            interval=interval,
-            heartbeat=heartbeat,
-            timeout=timeout,
-            exit_timeout=exit_timeout,
-            max_events=max_events,
-            transport=transport,
-            monotonic=monotonic,
-            jitter=jitter,
+            self, url, token, transport=transport, monotonic=monotonic, jitter=jitter, **pace
         )
 
     @property

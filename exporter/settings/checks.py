@@ -1,7 +1,7 @@
-"""What the value of an option may be. A check returns the value to keep, or raises ``ValueError`` with the problem.
+"""Checks of option values. A check returns the value to use, or raises ``ValueError`` with the problem.
 
-Both doors use these checks: the parsers of flags and variables, and :class:`~exporter.settings.options.ServeOptions`
-for the keywords of ``serve()``. The caller names the option; the check says what is wrong with the value.
+The parsers of flags and variables use these checks, and so does :class:`~exporter.settings.options.ServeOptions` for
+the keywords of ``serve()``. The caller adds the name of the option to the message.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@,*]+")
 _URL: Final = re.compile(r"https?://[^\s\"'<>]+")
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]")
-_TAKEN: Final = re.compile(r"/(-|api|socket\.io)(/|$)")
+_RESERVED: Final = re.compile(r"/(-|api|socket\.io)(/|$)")
 
 
 def count(value: object) -> int:
@@ -27,7 +27,7 @@ def count(value: object) -> int:
 
 
 def port(value: object) -> int:
-    """Check a port; 0 is any free one."""
+    """Check a port; 0 means a free port."""
     if type(value) is not int:
         raise ValueError(f"{value!r} is not a whole number")
     if not 0 <= value <= 65535:
@@ -36,42 +36,42 @@ def port(value: object) -> int:
 
 
 def host(value: object) -> str:
-    """Check the name or the IP address of this machine; ``""`` is every address."""
+    """Check a host name or IP address to listen on; ``""`` means every address."""
     if not isinstance(value, str) or not value.isprintable() or " " in value:
-        raise ValueError(f"{value!r} is not an IP address or the name of a host")
+        raise ValueError(f"{value!r} is not an IP address or host name")
     if ":" in value:
         try:
             ipaddress.IPv6Address(value)
         except ValueError:
-            raise ValueError(f"{value!r} is not an IPv6 address, and a port does not belong here") from None
+            raise ValueError(f"{value!r} is not an IPv6 address (give the port separately)") from None
     return value
 
 
 def path(value: object) -> str:
-    """Check the path of scrapes: no other route may have it."""
+    """Check the path of scrapes, which must differ from all other routes."""
     if not isinstance(value, str) or not _PATH.fullmatch(value):
         raise ValueError(f"{value!r} is not a path such as /metrics")
-    # The page loads its files from beside itself; each has a path of its own.
+    # Each file of the page has its own path at the root.
     page = {f"/{file.name}" for file in (resources.files("exporter") / "static").iterdir()}
-    if _TAKEN.match(value) or value in page:
-        raise ValueError(f"{value!r} is taken by another route: choose a path such as /metrics")
+    if _RESERVED.match(value) or value in page:
+        raise ValueError(f"{value!r} is the path of another route; choose a path such as /metrics")
     return value
 
 
 def url(value: object) -> str:
-    """Check an address of the web."""
+    """Check a URL."""
     if not isinstance(value, str) or not _URL.fullmatch(value):
-        raise ValueError(f"{value!r} is not an address that begins with http:// or https://")
+        raise ValueError(f"{value!r} is not a URL that begins with http:// or https://")
     return value
 
 
 def links(value: Mapping[str, str]) -> dict[str, str]:
-    """Check addresses of the web by the text of their links; one without an address is left out."""
+    """Check the URLs of links, by their text; links without a URL are left out."""
     return {name: url(address) for name, address in value.items() if address}
 
 
 def origins(value: Iterable[object]) -> tuple[str, ...]:
-    """Check origins of the web, or ``*``."""
+    """Check web origins, or ``*``."""
     found = tuple(value)
     texts = tuple(each for each in found if isinstance(each, str))
     if found != ("*",) and not all(isinstance(each, str) and _ORIGIN.fullmatch(each) for each in found):
@@ -98,15 +98,15 @@ def _name_of(kind: str, value: object) -> str:
 
 
 def token(value: object) -> str:
-    """Check the token that a push must bring."""
+    """Check the push token."""
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
-        # The message leaves the token out: it is a secret.
+        # The token is a secret, so the message does not show it.
         raise ValueError("the token is not one word of printable ASCII characters")
     return value
 
 
 def below_connections(subscribers: int, connections: int) -> int:
-    """Check that live subscribers leave a connection to scrapes."""
+    """Check that live subscribers leave connections for scrapes."""
     if subscribers >= connections:
-        raise ValueError(f"{subscribers} live subscribers leave none of {connections} connections to scrapes")
+        raise ValueError(f"{subscribers} live subscribers leave no connection for scrapes (connections: {connections})")
     return subscribers

@@ -1,4 +1,4 @@
-"""The variables that have no flag: only ``shared_stats`` reads them."""
+"""Environment variables without a flag, which only ``shared_stats`` reads."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ WITHOUT_FLAG: Final = frozenset({STRICT, URL, TOKEN, TOKEN_FILE})
 
 
 def is_strict(environ: Mapping[str, str]) -> bool:
-    """Whether ``CLIPPER_EXPORTER_STRICT`` asks for refused updates to be raised instead of logged."""
+    """Return whether ``CLIPPER_EXPORTER_STRICT`` is on: a refused update raises instead of being logged."""
     return environ.get(STRICT, "0") not in {"", "0"}
 
 
 def read_token(source: str, file: str) -> str | None:
-    """Read the token in ``file``, if one is named; raises :class:`~exporter.errors.SettingsError` about ``source``."""
+    """Return the token in ``file``; raises :class:`~exporter.errors.SettingsError`, which names ``source``."""
     if not file:
         return None
     try:

@@ -1,7 +1,8 @@
-"""The table of flags: each option of the command line, with its variable, declared once.
+"""The table of flags: each command-line option with its environment variable, declared once.
 
-A row says which field it sets, and of what: ``serve`` is a :class:`~exporter.settings.options.ServeOptions`, ``store``
-a :class:`StoreOptions`, and so on. Defaults are those of the fields.
+A row names the field that it sets and the part that holds the field: ``serve`` is a
+:class:`~exporter.settings.options.ServeOptions`, ``store`` a :class:`StoreOptions`, and so on. Fields hold
+the defaults.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Part = Literal["serve", "store", "log", "demo"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
-    """The options of the store of a process."""
+    """The options of the process's store."""
 
     limits: Limits = field(default_factory=Limits)
     trigger_types: tuple[str, ...] = TRIGGER_TYPES
@@ -33,13 +34,13 @@ class StoreOptions:
     time_zone: tzinfo | None = None
 
     def keywords(self) -> dict[str, Any]:
-        """What :meth:`SharedStats.create <exporter.store.shared.SharedStats.create>` takes."""
+        """Return the keywords of :meth:`SharedStats.create <exporter.store.shared.SharedStats.create>`."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOptions:
-    """What is logged, and how."""
+    """The options of the log."""
 
     level: str = "info"
     format: str = "logfmt"
@@ -47,7 +48,7 @@ class LogOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """Which streams the demo plays."""
+    """The options of the demo."""
 
     seed: int = 4
     speed: float = 1.0
@@ -63,7 +64,7 @@ DEFAULTS: Final[Mapping[Part, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A kind of value: ``parse`` makes it of text, ``text`` is the way back."""
+    """A type of value: ``parse`` converts it from text, ``text`` converts it back."""
 
     metavar: str
     parse: Callable[[str], Any]
@@ -72,9 +73,9 @@ class _Kind:
 
 @dataclass(frozen=True)
 class Option:
-    """One option: ``sets`` is the field of ``part``, ``name.key`` for the ``key`` of a field that holds several.
+    """One option: ``sets`` is a field of ``part``, or ``name.key`` for a ``key`` of a field that holds several.
 
-    An ``optional`` one has no default, and its variable may be empty, which is as if there were none.
+    An ``optional`` one has no default, and an empty variable counts as not set.
     """
 
     flag: str
@@ -86,17 +87,17 @@ class Option:
 
     @property
     def variable(self) -> str:
-        """The environment variable: the flag in capitals, with underscores."""
+        """The environment variable: the flag in upper case, with underscores."""
         return PREFIX + self.flag.removeprefix("--").upper().replace(".", "_").replace("-", "_")
 
     @property
     def demo_only(self) -> bool:
-        """Whether only the demo has it."""
+        """True for an option of the demo only."""
         return self.part == "demo"
 
     @property
     def metavar(self) -> str:
-        """What ``--help`` calls the value."""
+        """The name of the value in ``--help``."""
         return self.kind.metavar
 
     @cached_property
@@ -105,18 +106,18 @@ class Option:
         return "" if self.optional else self.kind.text(attrgetter(self.sets)(DEFAULTS[self.part]))
 
     def is_set_by(self, keywords: Collection[str]) -> bool:
-        """Whether ``keywords`` of ``serve()`` leave nothing for this option to say."""
+        """Return whether ``keywords`` of ``serve()`` override this option entirely."""
         names = {"address", "port"} if self.sets == "listen" else {self.sets.partition(".")[0]}
         return names <= set(keywords)
 
     def parse(self, text: str) -> Any:
-        """Parse the value; raises ``ValueError`` with what is wrong."""
+        """Return the parsed value; raises ``ValueError`` with the problem."""
         return self.kind.parse(text)
 
 
 _ADDRESS: Final = _Kind("HOST:PORT", parsers.address)
 _COUNT: Final = _Kind("N", parsers.count)
-_NUMBER: Final = _Kind("N", parsers.whole)
+_NUMBER: Final = _Kind("N", parsers.integer)
 _FACTOR: Final = _Kind("FACTOR", parsers.factor, "{:g}".format)
 _DURATION: Final = _Kind("DURATION", parsers.duration, parsers.duration_text)
 _POSITIVE: Final = _Kind("DURATION", parsers.positive, parsers.duration_text)

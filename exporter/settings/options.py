@@ -1,4 +1,4 @@
-"""How a server serves: the options that ``serve()`` and the command line both build, checked as a whole."""
+"""The options of a server, built and checked by ``serve()`` and the command line alike."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BODY_BYTES: Final = 4 * 1024 * 1024  # a batch of ten thousand streamers is a f
 
 
 def _checked(options: Any, by_field: Mapping[str, Callable[[Any], Any]]) -> list[str]:
-    """Check the fields of frozen ``options`` and keep what the checks return; returns the mistakes."""
+    """Replace the fields of frozen ``options`` with the checked values; returns the mistakes."""
     mistakes = []
     for name, check in by_field.items():
         try:
@@ -35,14 +35,14 @@ def _seconds(value: object) -> float:
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """How much the web server takes on before it refuses.
+    """The limits of the web server.
 
-    ``connections`` and live ``subscribers`` are counted at once; there are fewer of the latter, so that a scrape finds
-    a place. ``header_bytes`` is the size of a request's line and headers, ``header_seconds`` what they, and before them
-    the TLS handshake, may take to arrive. Raises :class:`~exporter.errors.SettingsError`.
+    ``connections`` and live ``subscribers`` may be open at once; subscribers must be fewer, so that scrapes get a
+    connection. ``header_bytes`` limits the request line and headers, ``header_seconds`` the time for them and for the
+    TLS handshake. Raises :class:`~exporter.errors.SettingsError`.
     """
 
-    connections: int = 512  # with what else is open, below the 1,024 files that many systems allow a process
+    connections: int = 512  # with other open files, below the limit of 1,024 per process that many systems have
     subscribers: int = 256
     header_bytes: int = 16 * 1024
     header_seconds: float = 10.0
@@ -57,7 +57,7 @@ class HttpLimits:
 
 
 class ServeKeywords(TypedDict, total=False):
-    """The keywords of ``serve()``: the fields of :class:`ServeOptions` beside ``port`` and ``address``."""
+    """The keywords of ``serve()``: the fields of :class:`ServeOptions` except ``port`` and ``address``."""
 
     telemetry_path: str
     push_token: str | None
@@ -95,13 +95,13 @@ _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """How a server serves. Raises :class:`~exporter.errors.SettingsError`, which holds every mistake.
+    """The options of a server. Raises :class:`~exporter.errors.SettingsError` with all mistakes.
 
-    ``port`` 0 is any free one, ``address`` ``""`` every address of the machine. ``telemetry_path`` is where Prometheus
-    scrapes. A push must bring the ``push_token`` if there is one, and may hold ``body_bytes``. ``links`` are addresses
-    that the page leads to, by the text of their links. ``web_config`` is a file that turns on TLS and passwords.
-    Pages of ``cors_origins`` may read the numbers, those of every origin if it is ``["*"]``. ``storage`` is the folder
-    in which counters outlive restarts.
+    ``port`` 0 means a free port, ``address`` ``""`` every address of the machine. ``telemetry_path`` is the path that
+    Prometheus scrapes. If ``push_token`` is set, pushes must send it; their bodies may have ``body_bytes`` at most.
+    ``links`` are URLs shown on the page, by their text. ``web_config`` is a file that turns on TLS and passwords.
+    Pages of ``cors_origins`` may read the numbers, or pages of every origin if it is ``["*"]``. ``storage`` is a folder
+    that keeps counters across restarts.
     """
 
     port: int = 9309

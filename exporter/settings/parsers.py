@@ -1,4 +1,4 @@
-"""From the text of a flag or a variable to its value. A parser raises ``ValueError``, which says what is wrong."""
+"""Parsers of flags and variables. A parser returns the value, or raises ``ValueError`` with the problem."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def address(text: str) -> Address:
 
 
 def duration(text: str) -> float:
-    """Parse a duration as Prometheus writes it to seconds; 0 is one."""
+    """Parse a duration in Prometheus's notation to seconds; ``0`` is allowed."""
     match = _DURATION.fullmatch(text)
     if text == "0":
         return 0.0
@@ -41,7 +41,7 @@ def duration(text: str) -> float:
 
 
 def duration_text(seconds: float) -> str:
-    """Write seconds as :func:`duration` reads them."""
+    """Return seconds in the notation of :func:`duration`."""
     unit = next((unit for unit, size in _UNITS.items() if seconds >= size and seconds % size == 0), "s")
     return f"{seconds / _UNITS[unit]:g}{unit}" if seconds else "0"
 
@@ -55,7 +55,7 @@ def positive(text: str) -> float:
 
 
 def origins(text: str) -> tuple[str, ...]:
-    """Parse origins of the web, or ``*``, separated by commas."""
+    """Parse web origins separated by commas, or ``*``."""
     return checks.origins(_listed(text))
 
 
@@ -66,7 +66,7 @@ def count(text: str) -> int:
     return checks.count(int(text))
 
 
-def whole(text: str) -> int:
+def integer(text: str) -> int:
     """Parse a whole number."""
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise ValueError(f"{text!r} is not a whole number")
@@ -84,7 +84,7 @@ def names(text: str) -> tuple[str, ...]:
     """Parse names separated by commas."""
     found = _listed(text)
     if not all(found) or len(set(found)) != len(found) or "\N{REPLACEMENT CHARACTER}" in _utf8(text):
-        raise ValueError(f"{text!r} is not a list of names in UTF-8, separated by commas, none empty, none twice")
+        raise ValueError(f"{text!r} is not a list of different names, in UTF-8 and separated by commas")
     return found
 
 
@@ -98,39 +98,37 @@ def _utf8(text: str) -> str:
 
 
 def zone(text: str) -> tzinfo | None:
-    """Parse the name of a time zone; ``None`` is the machine's own."""
+    """Parse the name of a time zone; ``None`` means the machine's own."""
     if text == "local":
         return None
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - slow to import, and few name a zone
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - slow to import, rarely needed
 
     try:
         return ZoneInfo(text)
     except (OSError, ValueError, LookupError):
-        raise ValueError(
-            f"{text!r} is not local, nor a name of the IANA time zone database such as Europe/Berlin"
-        ) from None
+        raise ValueError(f"{text!r} is neither local nor an IANA time zone such as Europe/Berlin") from None
 
 
 def token_in(file: str) -> str:
-    """Read the token that ``file`` holds."""
+    """Return the token in ``file``."""
     path = Path(checks.file(file))
     try:
         token = path.read_text(encoding="ascii").strip()
     except OSError as problem:
         raise ValueError(f"{file} cannot be read ({problem.strerror})") from None
     except UnicodeDecodeError:
-        token = ""
+        token = "not ASCII"  # noqa: S105 # nosec B105 # no token has a space
     return checks.token(token)
 
 
 def level(text: str) -> str:
-    """Parse a log level, in capitals or not; ``warning`` is ``warn``."""
+    """Parse a log level in upper or lower case; ``warning`` means ``warn``."""
     lower = text.lower()
     return "warn" if lower == "warning" else lower
 
 
 def one_of(*choices: str, read: Callable[[str], str] = str) -> Callable[[str], str]:
-    """Make the parser of one of ``choices``, which ``read`` makes of the text."""
+    """Return a parser that accepts one of ``choices``, after ``read`` has converted the text."""
 
     def parse(text: str) -> str:
         value = read(text)

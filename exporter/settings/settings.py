@@ -1,4 +1,4 @@
-"""Reading settings: from flags, variables and keywords to options, with every mistake at once."""
+"""Builds options from flags, variables and keywords, and reports all mistakes at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CONNECTIONS: Final = ("limits.subscribers", "limits.connections")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that the command line can choose."""
+    """All settings of the command line."""
 
     serve: ServeOptions
     store: StoreOptions
@@ -33,7 +33,7 @@ class Settings:
     def read(cls, flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
         """Read the settings from ``flags`` (text by flag), then ``environ``, then the defaults.
 
-        Raises :class:`~exporter.errors.SettingsError`, which holds every mistake.
+        Raises :class:`~exporter.errors.SettingsError` with all mistakes.
         """
         given = _Given(TABLE, flags, environ)
         settings = cls(**{part: given.options(part) for part in DEFAULTS})
@@ -44,11 +44,11 @@ class Settings:
 def serve_options(keywords: Mapping[str, Any], environ: Mapping[str, str]) -> ServeOptions:
     """Build the options of ``serve()`` from its ``keywords``, then ``environ``, then the defaults.
 
-    Raises :class:`~exporter.errors.SettingsError`, which holds every mistake, and ``TypeError`` for another keyword.
+    Raises :class:`~exporter.errors.SettingsError` with all mistakes, and ``TypeError`` for an unknown keyword.
     """
     for name in keywords.keys() - FIELDS:
         raise TypeError(f"serve() has no keyword {name!r}{nearest(name, FIELDS)}")
-    # The variable of an option that is passed as a keyword is not looked at.
+    # A keyword overrides the variable, which is then not checked.
     rows = [option for option in TABLE if option.part == "serve" and not option.is_set_by(keywords)]
     given = _Given(rows, None, environ)
     options: ServeOptions = given.options("serve", keywords)
@@ -57,7 +57,7 @@ def serve_options(keywords: Mapping[str, Any], environ: Mapping[str, str]) -> Se
 
 
 def health_options(flags: Mapping[str, str], environ: Mapping[str, str], rows: Iterable[Option]) -> ServeOptions:
-    """Build the options that ``rows`` set, and no others; raises :class:`~exporter.errors.SettingsError`."""
+    """Build only the options in ``rows``; raises :class:`~exporter.errors.SettingsError`."""
     given = _Given(rows, flags, environ)
     options: ServeOptions = given.options("serve")
     given.refuse_mistakes()
@@ -65,16 +65,16 @@ def health_options(flags: Mapping[str, str], environ: Mapping[str, str], rows: I
 
 
 def store_options(environ: Mapping[str, str]) -> tuple[StoreOptions, tuple[str, ...]]:
-    """Read the options of this process's store, and the mistakes, in whose place the defaults stand."""
+    """Return the options of the process's store and a list of mistakes; an invalid option keeps its default."""
     given = _Given([option for option in TABLE if option.part == "store"], None, environ)
     options: StoreOptions = given.options("store")
     return options, tuple(given.mistakes)
 
 
 class _Given:
-    """The values that flags and variables give to the options of ``rows``, and the mistakes in them.
+    """The values of the options in ``rows``, from flags and variables, and the mistakes in them.
 
-    Where there are no ``flags``, a mistake names the variable.
+    If ``flags`` is ``None``, mistakes name the variable.
     """
 
     def __init__(self, rows: Iterable[Option], flags: Mapping[str, str] | None, environ: Mapping[str, str]) -> None:
@@ -97,7 +97,7 @@ class _Given:
         self._check_trigger_types()
 
     def options(self, part: Part, keywords: Mapping[str, Any] | None = None) -> Any:
-        """Build the options of ``part``; ``keywords`` win, and their mistakes are added to the others."""
+        """Build the options of ``part``; ``keywords`` override values, and their mistakes are added."""
         fields: dict[str, Any] = {}
         for sets, value in self._values[part].items():
             name, _, key = sets.partition(".")
@@ -116,7 +116,7 @@ class _Given:
             return DEFAULTS[part]
 
     def refuse_mistakes(self) -> None:
-        """Raise :class:`~exporter.errors.SettingsError` if there are any."""
+        """Raise :class:`~exporter.errors.SettingsError` if there are mistakes."""
         if self.mistakes:
             raise SettingsError(self.mistakes)
 
@@ -140,32 +140,32 @@ class _Given:
         return [self._values[part].get(field, attrgetter(field)(DEFAULTS[part])) for field in fields]
 
     def _contradiction(self, part: Part, fields: tuple[str, ...], *problems: str) -> None:
-        """Tell of values that do not go together; the defaults stand in their place."""
+        """Record mistakes of values that contradict each other, and use their defaults."""
         self.mistakes += [f"{self._sources[fields[0]]}: {problem}" for problem in problems]
         for field in fields:
             self._values[part].pop(field, None)
 
 
 def options() -> dict[str, Option]:
-    """Every option by the field that it sets, in the order of ``--help``."""
+    """Return every option by the field that it sets, in the order of ``--help``."""
     return {option.sets: option for option in TABLE}
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """The variables that begin as ours do and mean nothing: most likely misspelt."""
+    """Return the unknown variables with our prefix, most likely misspelt."""
     known = {option.variable for option in TABLE} | environment.WITHOUT_FLAG
     return sorted(name for name in environ if name.startswith(environment.PREFIX) and name not in known)
 
 
 def warn_of_unknown_variables(environ: Mapping[str, str]) -> None:
-    """Log a warning for each variable that is most likely misspelt."""
+    """Log a warning for each unknown variable with our prefix."""
     known = {option.variable for option in TABLE} | environment.WITHOUT_FLAG
     for name in unknown_variables(environ):
-        logger.warning("environment variable %s is not known%s", name, nearest(name, known, 0.9) or ": is it misspelt?")
+        logger.warning("unknown environment variable %s%s", name, nearest(name, known, 0.9) or ": is it misspelt?")
 
 
 def nearest(name: str, known: Iterable[str], near: float = 0.7) -> str:
-    """The end of a message about ``name``: the nearest of ``known``, or nothing if none is that ``near``."""
+    """Return the end of a message about ``name``: the nearest of ``known``, or ``""`` if none is that ``near``."""
     import difflib  # noqa: PLC0415 - only a mistake needs it
 
     found = difflib.get_close_matches(name, sorted(known), 1, near)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
-from itertools import chain
-from operator import attrgetter
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple
 
 Reading = tuple[float | None, float]
@@ -104,12 +103,7 @@ class RowCopy(NamedTuple):
         return self.known_recording[0]  # type: ignore[return-value] # a bool goes in, and nothing else
 
 
-_reading = attrgetter("reading")
-_WHERE: Final = {
-    name: f"{gauge}.{part}"
-    for gauge in READINGS
-    for name, part in ((f"known_{gauge}", "known"), (f"{gauge}_version", "version"))
-}
+_gauge, _reading = itemgetter(0), attrgetter("reading")
 _ALWAYS: Final = ("number", "streamer", "updated", "version")
 _COUNTED: Final = ("triggers", "last_triggers", "clips", "events_version")
 EVENTS: Final = "events"
@@ -124,42 +118,44 @@ class Rows:
     made.
     """
 
-    # In one flat list: tens of thousands of tuples, kept at once, would set Python's garbage collector to work.
+    # Columns are made in C, and without a tuple for each row: tens of thousands of them, kept at once, would set
+    # Python's garbage collector to work.
 
-    __slots__ = ("_fields", "_values")
+    __slots__ = ("_columns", "_length")
 
-    def __init__(self, rows: Iterable[Row] = (), parts: Container[str] = PARTS) -> None:
-        known = (field for gauge in READINGS if gauge in parts for field in (f"known_{gauge}", f"{gauge}_version"))
-        self._fields = (*_ALWAYS, *known, *(_COUNTED if EVENTS in parts else ()))
-        read = attrgetter(*(_WHERE.get(field, field) for field in self._fields))
-        self._values: list[Any] = list(chain.from_iterable(map(read, rows)))
+    def __init__(self, rows: Collection[Row] = (), parts: Container[str] = PARTS) -> None:
+        self._length = len(rows)
+        fields = (*_ALWAYS, *_COUNTED) if EVENTS in parts else _ALWAYS
+        self._columns: dict[str, list[Any]] = {field: list(map(attrgetter(field), rows)) for field in fields}
+        for name in READINGS:
+            if name in parts:
+                gauges = list(map(attrgetter(name), rows))
+                self._columns[f"known_{name}"] = list(map(attrgetter("known"), gauges))
+                self._columns[f"{name}_version"] = list(map(attrgetter("version"), gauges))
 
     def __len__(self) -> int:
-        return len(self._values) // len(self._fields)
+        return self._length
 
     def __iter__(self) -> Iterator[RowCopy]:
         """Iterate over rows with all their parts."""
-        return map(RowCopy, *map(self._column, RowCopy._fields))
+        return map(RowCopy, *(self._columns[field] for field in RowCopy._fields))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Rows) and (self._fields, self._values) == (other._fields, other._values)
+        return isinstance(other, Rows) and self._columns == other._columns
 
     __hash__ = None  # type: ignore[assignment]
 
     def has(self, field: str) -> bool:
         """Return whether the rows have a field, or a gauge."""
-        return field in self._fields or f"known_{field}" in self._fields
+        return field in self._columns or f"known_{field}" in self._columns
 
     def column(self, field: str) -> list[Any]:
         """Return one field of every row; of a gauge the values."""
         if field in READINGS:
-            return [reading[0] for reading in self._column(f"known_{field}")]
-        return self._column(field)
-
-    def _column(self, field: str) -> list[Any]:
-        return self._values[self._fields.index(field) :: len(self._fields)]
+            return [reading[0] for reading in self._columns[f"known_{field}"]]
+        return self._columns[field]
 
 
-def posted_readings(gauges: Iterable[Gauge]) -> list[Reading]:
+def posted_readings(posted: Iterable[tuple[Gauge, Row]]) -> list[Reading]:
     """Read gauges in one call into C: on builds with a GIL no other thread gets a turn in it."""
-    return list(map(_reading, gauges))
+    return list(map(_reading, map(_gauge, posted)))

@@ -34,7 +34,7 @@ from exporter.store.counters import Counted, restore
 from exporter.store.encoding import array, compact, members
 from exporter.store.journal import GAUGES, Changes
 from exporter.store.rows import READINGS, RowCopy, Rows
-from exporter.store.state import STEP, State
+from exporter.store.state import FEW, STEP, State
 from exporter.store.triggers import Trigger, TriggerEntry, iso
 from exporter.store.validation import Limits, Reason
 
@@ -267,7 +267,7 @@ class Store:
         with self._lock:
             now = self._clock()
             self._state.turn_day(now)
-            self._state.expire(now, STEP)
+            self._state.expire(now, FEW)
             yield now
         if self._waiting:
             self._wake()

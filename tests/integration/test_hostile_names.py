@@ -16,7 +16,8 @@ from exporter.metrics import STREAMER, VIEWERS
 from exporter.settings.options import ServeOptions
 from exporter.store.validation import Limits
 from exporter.web.app import create_app
-from exporter.web.server import Server, listen
+from exporter.web.listener import listen
+from exporter.web.server import Server
 from tests.conftest import SharedPrometheus
 from tests.targets import Target
 

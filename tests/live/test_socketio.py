@@ -24,7 +24,8 @@ from exporter.live.hub import Hub
 from exporter.live.socketio import Sockets
 from exporter.metrics import LIVE_DROPPED, LIVE_SUBSCRIBERS
 from exporter.settings.options import ServeOptions
-from exporter.web.server import Server, listen
+from exporter.web.listener import listen
+from exporter.web.server import Server
 from tests.own import own_value
 
 DEADLINE = 20.0  # seconds

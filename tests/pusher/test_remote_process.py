@@ -84,7 +84,10 @@ def test_the_token_may_be_in_a_file(server: Server, store: SharedStats, tmp_path
 def test_a_wrong_token_is_told_and_does_not_print(server: Server, store: SharedStats) -> None:
     done = run_clipper(f"{WRITE} s.flush(0.2); s.close(0)", server, CLIPPER_EXPORTER_TOKEN="wrong-battery")
     assert done.returncode == 0
-    assert "status 401 (expected the header Authorization: Bearer with the token; POST /api/stats)" in done.stderr
+    assert (
+        "status 401 (missing or wrong push token: send the header Authorization: Bearer <token>; POST /api/stats)"
+        in done.stderr
+    )
     assert "wrong-battery" not in done.stderr
     assert store.rows() == []
 

@@ -21,7 +21,8 @@ from exporter.metrics import BUILD_INFO, FAMILIES, STORE_FAMILIES
 from exporter.own_metrics import OwnMetrics
 from exporter.scrape.collector import ClipperCollector
 from exporter.settings.options import ServeOptions
-from exporter.web.server import Server, listen
+from exporter.web.listener import listen
+from exporter.web.server import Server
 from tests.clock import FakeClock
 
 EMPTY_STORE_SAMPLES = """\

@@ -684,7 +684,7 @@ class TestServing:
                 assert answer.status_code == 503
                 assert answer.headers["Retry-After"] == "1"
                 assert answer.json()["error"] == (
-                    "applied, but not yet on disk: send it again, the events with the same ids"
+                    "applied, but not on disk yet: send the batch again with the same event ids"
                 )
             gauges = requests.post(server.url + "/api/stats", json={"viewer_counts": {"xQc": 3}}, timeout=10)
             assert gauges.status_code == 200
