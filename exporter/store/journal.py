@@ -51,7 +51,7 @@ class Journal:
     ) -> None:
         """Note an event; the oldest one makes room."""
         if len(self._events) == self._events.maxlen:
-            self._complete_after = self._events[0].version
+            self._complete_after = max(self._complete_after, self._events[0].version)
         self.total += 1
         self._events.append(Event(self.total, version, kind, streamer, trigger, row))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import tzinfo
 from itertools import repeat
@@ -282,9 +282,10 @@ class State:
         """Bring every row's time and expiry back to a clock that was ahead."""
         self._due, self._seconds, self._latest = {}, [], 0.0
         self._restored = min(self._restored, now)
+        self.version += 1
         for row in list(self.rows.values()):
-            if row.updated is not None:
-                row.updated = min(row.updated, now)
+            if row.updated is not None and row.updated > now:
+                row.updated, row.version = now, self.version
             self._enter(row, self._expiry(row.updated))
 
     # -- followers and storage
@@ -297,7 +298,7 @@ class State:
         if upto is not None and not start_again and upto < version:
             version = max(upto, since)
             events = [event for event in events if event.version <= version]
-        rows: Collection[Row] = self.rows.values()
+        rows = list(self.rows.values())  # a signal handler may report a new streamer meanwhile
         today: Mapping[str, int]
         if start_again:
             today = self.clips_today.copy()
@@ -308,7 +309,7 @@ class State:
             since=since,
             version=version,
             start_again=start_again,
-            rows=Rows(rows, {part for part, version in self.changed.items() if version > since}),
+            rows=Rows(rows, PARTS if start_again else {part for part, at in self.changed.items() if at > since}),
             events=events,
             total=self.journal.total,
             recent=self.recent.copy(),

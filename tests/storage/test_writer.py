@@ -237,6 +237,18 @@ class TestRestart:
         assert len(second.recent_triggers) == 2
         assert kept(open_store()[0]) == kept(second)
 
+    def test_midnight_ends_the_day_and_keeps_the_counters(self, open_store: Open, clock: FakeClock) -> None:
+        store, storage = open_store(stale_after=0)
+        for _ in range(3):
+            store.add_trigger("xQc", "keyword")
+        store.increment_clips_today("xQc")
+        assert storage.flush(20)
+        clock.pass_by(86_400)
+        assert store.get_clips_today("xQc") == 0
+        storage.close()
+        again, _ = open_store()
+        assert kept(again) == kept(store)
+
     def test_serving_twice_counts_once(self, open_store: Open, tmp_path: Path) -> None:
         store, storage = open_store()
         store.add_trigger("xQc", "keyword")
