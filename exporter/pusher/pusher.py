@@ -98,10 +98,10 @@ class Pusher:
         self._thread: threading.Thread | None = None
         self._closed = False
         # The thread starts when there is something to send: importing this package starts none.
-        if self._store.rows():
-            self._start()
-        else:
-            self._store.on_next_change(self._start)
+        self._start_once = iter([self._start]).__next__  # one call into C, so that two threads never both start it
+        self._store.on_next_change(self._start_for_change)
+        if self._store.rows():  # asked last: what changes from here on starts it
+            self._start_for_change()
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -146,6 +146,10 @@ class Pusher:
     def _hurry(self) -> None:
         self.sender.hurry()
         self._calls.put(None)
+
+    def _start_for_change(self) -> None:
+        with suppress(StopIteration):
+            self._start_once()()
 
     def _start(self) -> None:
         if self._closed:

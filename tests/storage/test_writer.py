@@ -691,6 +691,20 @@ class TestServing:
             on_disk = b"".join(file.read_bytes() for file in tmp_path.iterdir())
             assert b"keyword" in on_disk
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"triggers": [{"streamer": "xQc", "type": "keyword"}]},
+            {"clips": [{"streamer": "xQc"}]},
+            {"cleared": ["xQc"]},
+        ],
+        ids=["triggers", "clips", "cleared"],
+    )
+    def test_whatever_outlives_a_restart_is_waited_for(self, tmp_path: Path, body: dict[str, Any]) -> None:
+        (tmp_path / FILE_NAME).mkdir()  # so that nothing can be kept
+        with serve(0, stats=SharedStats.create(), registry=CollectorRegistry(), storage=tmp_path) as server:
+            assert requests.post(server.url + "/api/stats", json=body, timeout=10).status_code == 503
+
     def test_a_push_that_cannot_be_kept_is_503_and_not_counted_twice(self, tmp_path: Path) -> None:
         path = tmp_path / FILE_NAME
         path.mkdir()
