@@ -33,6 +33,7 @@ from exporter.store.shared import SharedStats
 from exporter.store.validation import Limits
 
 if TYPE_CHECKING:
+    from exporter.pusher.pusher import push
     from exporter.pusher.remote import RemoteStats
     from exporter.scrape.collector import ClipperCollector
     from exporter.settings.options import HttpLimits
@@ -56,6 +57,7 @@ __all__ = [
     "StorageError",
     "__version__",
     "emit_stats_update",
+    "push",
     "serve",
     "shared_stats",
 ]
@@ -65,6 +67,7 @@ _LATE: Final = {
     "HttpLimits": "exporter.settings.options",
     "RemoteStats": "exporter.pusher.remote",
     "Server": "exporter.web.server",
+    "push": "exporter.pusher.pusher",
     "serve": "exporter.web.server",
 }
 

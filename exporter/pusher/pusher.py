@@ -71,6 +71,8 @@ class Pusher:
         for name, value in {"interval": interval, "heartbeat": heartbeat, "timeout": timeout}.items():
             if not 0 < value < math.inf:
                 raise ValueError(f"{name}: expected a number of seconds above 0, got {value!r}")
+        if not 0 <= exit_timeout < math.inf:
+            raise ValueError(f"exit_timeout: expected a number of seconds of at least 0, got {exit_timeout!r}")
         if max_events < 1:
             raise ValueError(f"max_events: expected a whole number of at least 1, got {max_events!r}")
         self._store = store
@@ -96,10 +98,10 @@ class Pusher:
         self._thread: threading.Thread | None = None
         self._closed = False
         # The thread starts when there is something to send: importing this package starts none.
-        if self._store.rows():
-            self._start()
-        else:
-            self._store.on_next_change(self._start)
+        self._start_once = iter([self._start]).__next__  # one call into C, so that two threads never both start it
+        self._store.on_next_change(self._start_for_change)
+        if self._store.rows():  # asked last: what changes from here on starts it
+            self._start_for_change()
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -125,6 +127,7 @@ class Pusher:
         ends = time.monotonic() + timeout
         self.flush(timeout)
         self._closed = True
+        _pushers.discard(self)
         left = self.backlog.close()
         if left:
             logger.warning("%d triggers, clips and clears have not arrived, and are dropped", left)
@@ -144,7 +147,13 @@ class Pusher:
         self.sender.hurry()
         self._calls.put(None)
 
+    def _start_for_change(self) -> None:
+        with suppress(StopIteration):
+            self._start_once()()
+
     def _start(self) -> None:
+        if self._closed:
+            return
         thread = threading.Thread(target=self._run, name="clipper-exporter-push", daemon=True)
         try:
             thread.start()

@@ -18,6 +18,7 @@ from typing import Any, Final
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics import STORE_FAMILIES, Family
+from exporter.store.journal import Changes
 from exporter.store.rows import READINGS, Rows
 from exporter.store.store import Store
 
@@ -171,12 +172,19 @@ class StoreLines:
         """Return the pieces of each family's lines, as the store has them now, in the order of the exposition."""
         with self._lock:
             changes = self._cursor.take()
-            if changes.start_again:
-                self._keep(set(changes.rows.column("number")))
-            else:
-                self._drop([event.row for event in changes.events if event.row is not None])
-            self._render(_Changed(changes.rows, changes.since))
+            try:
+                self._follow(changes)
+            except BaseException:
+                self._cursor.version, self._chunks, self._newest = 0, [], 0  # all of it again, at the next scrape
+                raise
             return [[chunk.texts[family] for chunk in self._chunks] for family in range(len(STORE_FAMILIES))]
+
+    def _follow(self, changes: Changes) -> None:
+        if changes.start_again:
+            self._keep(set(changes.rows.column("number")))
+        else:
+            self._drop([event.row for event in changes.events if event.row is not None])
+        self._render(_Changed(changes.rows, changes.since))
 
     def _keep(self, numbers: set[int]) -> None:
         for chunk in self._chunks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
 
@@ -27,7 +28,11 @@ def apply(state: State, batch: Batch, now: float) -> tuple[int, int]:
     clips = [streamer for streamer, name in batch.clips if is_new(batch.source, name)]
     gauges = [(gauge, streamer, value) for gauge, values in batch.gauges() for streamer, value in values.items()]
     streamers = {*(streamer for _, streamer, _ in gauges), *clips, *(each.streamer for each in triggers)}
-    _check_room(state, batch.cleared, streamers, triggers)
+    try:
+        _check_room(state, batch.cleared, streamers, triggers)
+    except InvalidBatch:
+        state.expire(now, sys.maxsize)  # before a refusal, however many there are
+        _check_room(state, batch.cleared, streamers, triggers)
     state.ids.add(seen)
     for name in batch.cleared:
         state.drop(name, now)

@@ -49,7 +49,8 @@ class ClipsToday:
             spare = next((known for known in self._counts if known not in in_use), None)
             if spare is not None:
                 del self._counts[spare]
-        self._counts[name] = self._counts.get(name, 0) + 1
+        # Without a call, in which a signal handler might count one more.
+        self._counts[name] = self._counts[name] + 1 if name in self._counts else 1
         return spare
 
     def restore(self, counts: Mapping[str, int], ends: float, now: float) -> None:

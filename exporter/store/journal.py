@@ -51,7 +51,7 @@ class Journal:
     ) -> None:
         """Note an event; the oldest one makes room."""
         if len(self._events) == self._events.maxlen:
-            self._complete_after = self._events[0].version
+            self._complete_after = max(self._complete_after, self._events[0].version)
         self.total += 1
         self._events.append(Event(self.total, version, kind, streamer, trigger, row))
 
@@ -61,8 +61,12 @@ class Journal:
 
     def since(self, version: int) -> tuple[list[Event], bool]:
         """Return the events after ``version`` that are still known, and whether that is all that happened."""
-        newest_first = takewhile(lambda event: event.version > version, reversed(self._events))
-        return list(newest_first)[::-1], version >= self._complete_after
+        complete = version >= self._complete_after
+        if not self._events or self._events[-1].version <= version:
+            return [], complete
+        # A list first: a finalizer may add an event meanwhile.
+        newest_first = takewhile(lambda event: event.version > version, reversed(list(self._events)))
+        return list(newest_first)[::-1], complete
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -245,3 +246,11 @@ class SharedStats(Store):
         if self._strict:
             raise problem
         self._log.warning(problem.reason, f"update refused: {problem}")
+
+
+def _after_fork_in_child() -> None:
+    SharedStats._making = threading.RLock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)

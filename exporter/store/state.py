@@ -5,10 +5,10 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import tzinfo
-from itertools import repeat
+from itertools import repeat, starmap
 from typing import Final
 
 from exporter.errors import InvalidUpdate
@@ -63,6 +63,7 @@ class State:
         self._due: dict[float, list[Row]] = {}
         self._seconds: list[float] = []  # a heap of the keys
         self._latest = 0.0
+        self._expiring = False
 
     # -- rows
 
@@ -158,7 +159,8 @@ class State:
         version = self.touch(row, now)
         if kind not in row.triggers:
             self.others[kind] += 1
-        row.triggers = {**row.triggers, kind: row.triggers.get(kind, 0) + 1}
+        # Without a call, in which a signal handler might count one more.
+        row.triggers = {**row.triggers, kind: row.triggers[kind] + 1 if kind in row.triggers else 1}
         # A trigger that is reported late may be older than the newest; one without a time is the newest.
         newest = now if at is None else max(at, row.last_triggers.get(kind, at))
         row.last_triggers = {**row.last_triggers, kind: newest}
@@ -189,9 +191,9 @@ class State:
         """Show readers the readings posted since, of at most ``most`` gauges."""
         for name, gauges in self.posted.items():
             posted: list[tuple[Gauge, Row]] = []
-            # Writers only add, but a signal handler may take in what is looked at here.
+            # Writers only add, but a signal handler may take in what is looked at here. What left before stays here.
             with suppress(KeyError):
-                posted.extend(map(dict.popitem, repeat(gauges, min(most, len(gauges)))))
+                posted.extend(starmap(gauges.popitem, repeat((), min(most, len(gauges)))))
             if posted:
                 self._take_in(name, posted, now)
 
@@ -243,24 +245,30 @@ class State:
 
     def expire(self, now: float, most: int) -> None:
         """Drop who is stale, after looking at no more than ``most`` rows that may be."""
-        if self._expiry(now) < self._latest:
-            self._set_clock_back(now)
-        while self._seconds and self._seconds[0] <= now and most > 0:
-            second = self._seconds[0]
-            rows = self._due[second]
-            while rows and most > 0:
-                most -= 1
-                row = rows.pop()
-                self._take_in_row(row, now)
-                if not row.held:
-                    continue
-                if self._is_stale(row, now):
-                    self._drop_stale(row, now)
-                else:
-                    self._enter(row, self._expiry(row.updated))
-            if not rows:
-                heapq.heappop(self._seconds)
-                del self._due[second]
+        if self._expiring:  # a signal handler has interrupted this very method, which goes on after it
+            return
+        self._expiring = True
+        try:
+            if self._expiry(now) < self._latest:
+                self._set_clock_back(now)
+            while self._seconds and self._seconds[0] <= now and most > 0:
+                rows = self._due[self._seconds[0]]
+                while rows and most > 0:
+                    most -= 1
+                    self._look_at(rows.pop(), now)
+                if not rows:
+                    del self._due[heapq.heappop(self._seconds)]
+        finally:
+            self._expiring = False
+
+    def _look_at(self, row: Row, now: float) -> None:
+        self._take_in_row(row, now)
+        if not row.held:
+            return
+        if self._is_stale(row, now):
+            self._drop_stale(row, now)
+        else:
+            self._enter(row, self._expiry(row.updated))
 
     def behind(self, now: float) -> bool:
         """Whether more rows wait for :meth:`take_in` or :meth:`expire` than may be looked at in one go."""
@@ -282,22 +290,25 @@ class State:
         """Bring every row's time and expiry back to a clock that was ahead."""
         self._due, self._seconds, self._latest = {}, [], 0.0
         self._restored = min(self._restored, now)
+        self.version += 1
         for row in list(self.rows.values()):
-            if row.updated is not None:
-                row.updated = min(row.updated, now)
+            if row.updated is not None and row.updated > now:
+                row.updated, row.version = now, self.version
             self._enter(row, self._expiry(row.updated))
 
     # -- followers and storage
 
     def changes(self, since: int, upto: int | None, ids: int) -> Changes:
         """Return what changed after the version ``since``: events up to ``upto``, and ids after the first ``ids``."""
+        # First of all: what a finalizer adds from here on is for the next time.
+        version, total = self.version, self.journal.total
         events, complete = self.journal.since(since)
-        start_again = not complete or since > self.version
-        version = self.version
+        start_again = not complete or since > version
         if upto is not None and not start_again and upto < version:
             version = max(upto, since)
+        if events and events[-1].version > version:
             events = [event for event in events if event.version <= version]
-        rows: Collection[Row] = self.rows.values()
+        rows = list(self.rows.values())  # a signal handler may report a new streamer meanwhile
         today: Mapping[str, int]
         if start_again:
             today = self.clips_today.copy()
@@ -308,9 +319,9 @@ class State:
             since=since,
             version=version,
             start_again=start_again,
-            rows=Rows(rows, {part for part, version in self.changed.items() if version > since}),
+            rows=Rows(rows, PARTS if start_again else {part for part, at in self.changed.items() if at > since}),
             events=events,
-            total=self.journal.total,
+            total=total,
             recent=self.recent.copy(),
             clips_today=today,
             day_ends=self.clips_today.ends,

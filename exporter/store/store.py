@@ -156,7 +156,7 @@ class Store:
         with self._looking() as state:
             return Snapshot(
                 state.version,
-                Rows(state.rows.values()),
+                Rows(list(state.rows.values())),
                 state.recent.copy(),
                 state.clips_today.copy(),
                 state.last_updated,
@@ -182,7 +182,7 @@ class Store:
     def rows(self) -> list[RowCopy]:
         """Return a copy of every streamer's numbers, all of one moment, in the order first seen."""
         with self._looking() as state:
-            rows = Rows(state.rows.values())
+            rows = Rows(list(state.rows.values()))
         return list(rows)
 
     def on_next_change(self, wake: Callable[[], None]) -> None:
@@ -306,11 +306,13 @@ class Cursor:
 
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
 _held: list[Store] = []
+_forking = threading.Lock()
 
 
 def _before_fork() -> None:
-    # So that the child gets every store between two updates. In one order, for threads that fork at once.
-    _held[:] = sorted(_stores, key=id)
+    # So that the child gets every store between two updates; one thread after the other.
+    _forking.acquire()
+    _held[:] = sorted(_stores.copy(), key=id)
     for store in _held:
         store._lock.acquire()
 
@@ -319,6 +321,7 @@ def _after_fork_in_parent() -> None:
     for store in reversed(_held):
         store._lock.release()
     _held.clear()
+    _forking.release()
 
 
 def _after_fork_in_child() -> None:
@@ -326,6 +329,7 @@ def _after_fork_in_child() -> None:
         store._lock = threading.RLock()
         store._waiting.clear()  # the threads that wait are the parent's
     _held.clear()
+    _forking.release()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

@@ -60,7 +60,8 @@ class RecentTriggers:
 
     def add(self, trigger: Trigger) -> None:
         """Insert a trigger by its time, before those of the same time; forget the oldest of more than 20."""
-        place = next((at for at, other in enumerate(self._triggers) if other.at <= trigger.at), len(self._triggers))
+        newest = self.copy()  # a signal handler may add one meanwhile
+        place = next((at for at, other in enumerate(newest) if other.at <= trigger.at), len(newest))
         if place < RECENT_TRIGGERS:
             if len(self._triggers) == RECENT_TRIGGERS:
                 self._triggers.pop()

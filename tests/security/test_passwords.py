@@ -74,6 +74,19 @@ def test_an_answer_is_remembered_and_a_new_hash_is_asked_anew(password: bytes) -
     assert asyncio.run(ask()) == [1, 1, 2, 3]
 
 
+def test_an_answer_is_remembered_for_this_name_and_this_password_alone() -> None:
+    # Joined without a boundary, the two users' names, hashes and passwords are the same bytes.
+    known = hashed("p")
+    users = {"x": known, "x" + known.decode(): known}
+
+    async def ask() -> list[bool]:
+        passwords = Passwords(lambda: users)
+        asked = [("x" + known.decode(), b"p"), ("x", known + b"p"), ("x", b"p")]
+        return [await passwords.belong(name, password, "192.0.2.1") for name, password in asked]
+
+    assert asyncio.run(ask()) == [True, False, True]
+
+
 def test_an_unknown_name_costs_what_the_costliest_known_one_does() -> None:
     against: list[bytes] = []
 

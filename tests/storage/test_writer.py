@@ -236,6 +236,18 @@ class TestRestart:
         assert len(second.recent_triggers) == 2
         assert kept(open_store()[0]) == kept(second)
 
+    def test_midnight_ends_the_day_and_keeps_the_counters(self, open_store: Open, clock: FakeClock) -> None:
+        store, storage = open_store(stale_after=0)
+        for _ in range(3):
+            store.add_trigger("xQc", "keyword")
+        store.increment_clips_today("xQc")
+        assert storage.flush(20)
+        clock.pass_by(86_400)
+        assert store.get_clips_today("xQc") == 0
+        storage.close()
+        again, _ = open_store()
+        assert kept(again) == kept(store)
+
     def test_serving_twice_counts_once(self, open_store: Open, tmp_path: Path) -> None:
         store, storage = open_store()
         store.add_trigger("xQc", "keyword")
@@ -672,6 +684,20 @@ class TestServing:
             assert answer.json()["applied"] == 2
             on_disk = b"".join(file.read_bytes() for file in tmp_path.iterdir())
             assert b"keyword" in on_disk
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"triggers": [{"streamer": "xQc", "type": "keyword"}]},
+            {"clips": [{"streamer": "xQc"}]},
+            {"cleared": ["xQc"]},
+        ],
+        ids=["triggers", "clips", "cleared"],
+    )
+    def test_whatever_outlives_a_restart_is_waited_for(self, tmp_path: Path, body: dict[str, Any]) -> None:
+        (tmp_path / FILE_NAME).mkdir()  # so that nothing can be kept
+        with serve(0, stats=SharedStats.create(), registry=CollectorRegistry(), storage=tmp_path) as server:
+            assert requests.post(server.url + "/api/stats", json=body, timeout=10).status_code == 503
 
     def test_a_push_that_cannot_be_kept_is_503_and_not_counted_twice(self, tmp_path: Path) -> None:
         path = tmp_path / FILE_NAME

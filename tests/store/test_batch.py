@@ -438,6 +438,18 @@ class TestApplying:
         assert refusal.value.mistakes == ("body: expected at most 2 trigger types, got 3",)
         assert store.own_numbers()[UPDATES_REJECTED][Reason.TRIGGER_TYPES] == 1
 
+    @pytest.mark.parametrize("stale", [2, 3_000], ids=["few", "more than are looked at in one go"])
+    def test_whoever_is_stale_makes_room_though_nobody_looked(self, clock: FakeClock, stale: int) -> None:
+        store = SharedStats.create(clock=clock, limits=Limits(streamers=stale, trigger_types=5), stale_after=60)
+        store.add_trigger("0", "fifth")
+        for number in range(1, stale):
+            store.update_viewers(f"{number}", 1)
+        clock.pass_by(62)
+        data: dict[str, Any] = {"viewer_counts": {f"new {number}": 1 for number in range(stale)}}
+        data |= {"triggers": [{"streamer": "new 1", "type": "sixth"}]}
+        assert apply(store, data).applied == stale + 1
+        assert [row.streamer for row in store.rows()] == list(data["viewer_counts"])
+
 
 _names = st.sampled_from(["xQc", "shroud", 'q"\\\n\u2028', "\U0001f3ae"])
 _numbers = st.integers(0, 2**60) | st.floats(0, 1e300)
