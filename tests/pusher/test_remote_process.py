@@ -70,7 +70,7 @@ def test_the_exit_does_not_wait_long_for_an_exporter_that_is_away() -> None:
         " s.add_trigger('xQc', 'raid')"
     )
     assert done.returncode == 0
-    assert "1 triggers, clips and clears have not arrived, and are dropped" in done.stderr
+    assert "1 triggers, clips and clears were not delivered, and are dropped" in done.stderr
 
 
 def test_the_token_may_be_in_a_file(server: Server, store: SharedStats, tmp_path: Path) -> None:
