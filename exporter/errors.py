@@ -33,11 +33,11 @@ class InvalidUpdate(ExporterError, ValueError):
     """An update that the store refuses; the store is unchanged.
 
     ``field`` is the wrong field (``"viewers"``), ``value`` its value, ``expected`` describes a valid value, and
-    ``reason`` is the value of the ``reason`` label that counts the refusal.
+    ``reason`` is the value of the ``reason`` label that counts the refusal. ``message`` replaces the usual text.
     """
 
-    def __init__(self, field: str, value: object, expected: str, reason: str) -> None:
-        super().__init__(f"{field}: expected {expected}, got {shown(value)}")
+    def __init__(self, field: str, value: object, expected: str, reason: str, message: str = "") -> None:
+        super().__init__(f"{field}: {message or f'expected {expected}, got {shown(value)}'}")
         self.field = field
         self.value = value
         self.expected = expected

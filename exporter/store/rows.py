@@ -1,4 +1,4 @@
-"""One row per streamer, and the copies that readers get."""
+"""One row per streamer, and copies of rows for readers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 Reading = tuple[float | None, float]
-"""A gauge's value, and the Unix time at which it was reported. ``None`` was never reported."""
+"""A gauge's value (``None`` if never reported), and the Unix time at which it was reported."""
 NEVER: Final[Reading] = (None, 0.0)
 
 READINGS: Final = ("viewers", "velocity", "recording")
@@ -18,9 +18,9 @@ READINGS: Final = ("viewers", "velocity", "recording")
 class Gauge:
     """One gauge of one streamer.
 
-    ``reading`` is the newest one. A writer replaces it without a lock: a reading is one object, so that nobody sees a
-    value without its time. ``known``, the reading that readers are shown, and ``version``, the store's when it became
-    known, belong to who holds the store's lock.
+    ``reading`` is the newest one. Writers replace it without a lock; value and time are one object, so readers always
+    see both together. ``known`` is the reading that readers see, and ``version`` the store's version when it became
+    known; both need the store's lock.
     """
 
     __slots__ = ("known", "reading", "version")
@@ -31,7 +31,7 @@ class Gauge:
 
 
 class Row:
-    """One streamer's numbers. All but the gauges' readings belong to who holds the store's lock.
+    """One streamer's numbers. All except the gauges' readings need the store's lock.
 
     ``triggers`` counts by type, ``last_triggers`` holds Unix times by type; both are replaced, never changed, so that
     rows can share them and readers can keep them. ``updated`` is the Unix time of the newest update, ``None`` if there
@@ -114,17 +114,16 @@ _ALWAYS: Final = ("number", "streamer", "updated", "version")
 _COUNTED: Final = ("triggers", "last_triggers", "clips", "events_version")
 EVENTS: Final = "events"
 PARTS: Final = (*READINGS, EVENTS)
-"""What a row holds: gauges, and what events count."""
+"""The parts of a row: its gauges, and the counters of its events."""
 
 
 class Rows:
-    """Copies of rows, all of one moment, in the order first seen.
+    """Copies of rows at one moment, in the order first seen.
 
-    Only the fields of ``parts`` are there, and those that every row has. The store's lock must be held while they are
-    made.
+    They have only the fields of ``parts`` and those of every row. Create them with the store's lock held.
     """
 
-    # In one flat list: tens of thousands of tuples, kept at once, would set Python's garbage collector to work.
+    # One flat list: tens of thousands of tuples would trigger Python's garbage collector.
 
     __slots__ = ("_fields", "_values")
 
@@ -151,7 +150,7 @@ class Rows:
         return field in self._fields or f"known_{field}" in self._fields
 
     def column(self, field: str) -> list[Any]:
-        """Return one field of every row; of a gauge the values."""
+        """Return one field of every row; for a gauge, its values."""
         if field in READINGS:
             return [reading[0] for reading in self._column(f"known_{field}")]
         return self._column(field)
@@ -161,5 +160,5 @@ class Rows:
 
 
 def posted_readings(gauges: Iterable[Gauge]) -> list[Reading]:
-    """Read gauges in one call into C: on builds with a GIL no other thread gets a turn in it."""
+    """Return the readings of gauges in one C call, which no other thread can interrupt on builds with a GIL."""
     return list(map(_reading, gauges))

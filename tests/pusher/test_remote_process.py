@@ -121,7 +121,7 @@ def test_the_options_of_the_environment_hold(server: Server) -> None:
     code = "from exporter import shared_stats as s; s.update_viewers('a', 1); s.update_viewers('b', 1);"
     done = run_clipper(f"{code} print(s.viewer_counts)", server, CLIPPER_EXPORTER_LIMIT_STREAMERS="1")
     assert done.stdout == "{'a': 1}\n"
-    assert "update refused: streamer: expected at most 1 streamers at once" in done.stderr
+    assert "update refused: streamer: limit reached (1)" in done.stderr
     done = run_clipper(WRITE + " s.update_viewers('xQc', -1)", server, CLIPPER_EXPORTER_STRICT="1")
     assert done.returncode == 1
     assert "InvalidUpdate: viewers: expected a finite number of at least 0, got -1" in done.stderr
