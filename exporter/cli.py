@@ -30,7 +30,7 @@ logger = logging.getLogger("exporter")
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """A command as ``--help`` tells of it, and which settings it ``takes``."""
+    """A command: its text in ``--help``, and the options that it ``takes``."""
 
     summary: str
     description: str
@@ -61,18 +61,18 @@ _COMMANDS: Final = {
         lambda _: True,
     ),
     "health": _Command(
-        "ask whether the exporter of this machine answers",
-        "Ask the exporter that runs on this machine, or in this container, with the same settings whether it"
-        " answers, within seconds: /-/healthy, or with TLS the beginning of a handshake, for which no certificate"
-        " is needed. What was given to it as a flag has to be given here as well.",
+        "check whether the exporter on this machine answers",
+        "Check the exporter that runs with the same settings on this machine or in this container: with HTTP it must"
+        " answer /-/healthy, with TLS it must start a handshake, which needs no certificate. Give this command the"
+        " same flags and variables.",
         "0 if it answers, 1 if it does not",
         ["health", "health --web.listen-address=:9400 --web.config.file=web.yml"],
         lambda option: option.flag in {"--web.listen-address", "--web.config.file"},
     ),
 }
 _EPILOGUE: Final = """\
-every flag may also be given as the environment variable beside it; the flag wins.
-exit status: {status}, 2 for flags or variables that cannot be used.
+each flag can also be set by the environment variable beside it; the flag takes precedence.
+exit status: {status}, 2 for invalid flags or variables.
 
 examples:
 {examples}
@@ -80,7 +80,7 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 as asked, 1 cannot serve or does not answer, 2 unusable settings."""
+    """Run a command and return its exit status: 0 success, 1 cannot serve or does not answer, 2 invalid settings."""
     command, given = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
         if command == "health":
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command == "health":
             print(f"clipper-exporter: {problem}", file=sys.stderr)
         else:
-            logger.error("%s", problem)  # noqa: TRY400 - a message for a person, who is not helped by a traceback
+            logger.error("%s", problem)  # noqa: TRY400 - a traceback does not help the operator
         return 1
     return 0
 
@@ -111,7 +111,7 @@ def _run(command: str, settings: Settings) -> None:
     received: list[int] = []
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        # Nothing that takes a lock, such as an Event or a logger: the thread interrupted here may hold it.
+        # Nothing that takes a lock, such as an Event or a logger: the interrupted thread may hold it.
         received.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -125,14 +125,14 @@ def _run(command: str, settings: Settings) -> None:
     with start(settings.serve, store) as server:
         logger.info("clipper-exporter %s listens on %s", __version__, server.url)
         logger.info("pushing: %s", server.who_may_push)
-        logger.info("storage: %s", settings.serve.storage or "none, counters begin at 0 at every start")
+        logger.info("storage: %s", settings.serve.storage or "none, counters start at 0 at every start")
         logger.info("metrics: %s%s", server.url, settings.serve.telemetry_path)
         if sys.stderr.isatty():
             print(f"\nOpen {server.url}/ in a browser. Ctrl-C ends it.\n", file=sys.stderr)
-        # In short waits: the feeds are played from here, and a signal may come just before a wait.
+        # In short waits: this loop plays the feeds, and a signal may arrive just before a wait.
         while not received:
             if not server.running:
-                raise ExporterError("the server ended by itself; its last log lines say why")
+                raise ExporterError("the server stopped unexpectedly; its last log lines say why")
             now = time.time()
             for feed in feeds:
                 feed.advance(now)
@@ -141,7 +141,7 @@ def _run(command: str, settings: Settings) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Parse the command and its flags, as text; a mistake ends the process with the usage of the command, and 2."""
+    """Return the command and its flags as text; a mistake prints the usage and exits with status 2."""
     parser, commands = _parsers()
     flags = {option.flag for option in options().values()}
     if arguments and (first := arguments[0].partition("=")[0]) in flags:
@@ -151,13 +151,13 @@ def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
     command = given.pop("command")
     if unknown:
         known = {option.flag for option in options().values() if _COMMANDS[command].takes(option)}
-        told = [each + nearest(each.partition("=")[0], known) for each in unknown]
-        commands[command].error(f"unrecognized arguments: {', '.join(told)}")
+        hints = [each + nearest(each.partition("=")[0], known) for each in unknown]
+        commands[command].error(f"unrecognized arguments: {', '.join(hints)}")
     return command, given
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """Make the parser of the whole line, and get those of the commands by name."""
+    """Return the parser of the command line, and the parsers of the commands by name."""
     parser = argparse.ArgumentParser(
         prog="clipper-exporter",
         description="Prometheus exporter for live-stream clippers.",
@@ -166,23 +166,23 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     )
     parser.add_argument("--version", action="version", version=f"clipper-exporter {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for name, told in _COMMANDS.items():
-        examples = "\n".join(f"  clipper-exporter {example}" for example in told.examples)
+    for name, entry in _COMMANDS.items():
+        examples = "\n".join(f"  clipper-exporter {example}" for example in entry.examples)
         command = commands.add_parser(
             name,
-            help=told.summary,
-            description=fill(told.description, 79),
-            epilog=_EPILOGUE.format(status=told.status, examples=examples),
+            help=entry.summary,
+            description=fill(entry.description, 79),
+            epilog=_EPILOGUE.format(status=entry.status, examples=examples),
             allow_abbrev=False,
             argument_default=argparse.SUPPRESS,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        for option in filter(told.takes, options().values()):
+        for option in filter(entry.takes, options().values()):
             _add(command, option)
     return parser, dict(commands.choices)
 
 
 def _add(command: argparse.ArgumentParser, option: Option) -> None:
     text = f"{option.help} Default: {option.default or 'none'}. ({option.variable})"
-    # The destination is the flag itself: what was given goes to Settings as it was typed.
+    # The destination is the flag itself, because Settings takes the text of each flag.
     command.add_argument(option.flag, dest=option.flag, metavar=option.metavar, help=text.replace("%", "%%"))

@@ -448,12 +448,12 @@ BAD_INPUT: dict[str, tuple[Callable[[SharedStats], None], str, Reason]] = {
     ),
     "one streamer too many": (
         lambda s: s.add_trigger("third", "keyword"),
-        "streamer: expected at most 2 streamers at once, got 'third'",
+        "streamer: limit reached (2): 'third' refused (--limit.streamers)",
         Reason.STREAMERS,
     ),
     "one trigger type too many": (
         lambda s: s.add_trigger("xQc", "sixth"),
-        "trigger_type: expected at most 5 trigger types, got 'sixth'",
+        "trigger_type: limit reached (5): 'sixth' refused (--limit.trigger-types)",
         Reason.TRIGGER_TYPES,
     ),
 }
