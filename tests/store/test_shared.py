@@ -383,6 +383,18 @@ class TestExpiry:
             state.expire(clock.now, most)
             assert (len(state.rows), state.expired) == (10 - gone, gone)
 
+    def test_who_has_expired_makes_room_though_many_others_are_looked_at_first(self, clock: FakeClock) -> None:
+        others = [f"{number}" for number in range(STEP + 200)]
+        store = SharedStats.create(clock=clock, limits=Limits(streamers=len(others) + 1))
+        for name in ("old", *others):
+            store.update_viewers(name, 1)
+        clock.pass_by(200)
+        for name in others:
+            store.update_viewers(name, 2)
+        clock.pass_by(101)
+        store.update_viewers("new", 1)
+        assert set(store.viewer_counts) == {*others, "new"}
+
     def test_0_is_never(self, clock: FakeClock) -> None:
         store = SharedStats.create(clock=clock, stale_after=0)
         store.update_viewers("xQc", 1)
