@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -71,7 +72,7 @@ class State:
         """Return the streamer's name; refuses invalid names and streamers above the limit."""
         name = validation.name("streamer", streamer, self.limits)
         if name not in self.rows and len(self.rows) >= self.limits.streamers:
-            self.expire(now, FEW)
+            self.expire(now, sys.maxsize)
             if len(self.rows) >= self.limits.streamers:
                 expected = f"at most {self.limits.streamers} streamers at once"
                 full = f"limit reached ({self.limits.streamers}): {shown(name)} refused (--limit.streamers)"
@@ -151,7 +152,7 @@ class State:
         if kind in self.zeros or kind in self.others:
             return
         if len(self.zeros) + len(self.others) >= self.limits.trigger_types:
-            self.expire(now, FEW)  # the streamer that has one of them may be gone
+            self.expire(now, sys.maxsize)  # the streamer that has one of them may be gone
         if len(self.zeros) + len(self.others) >= self.limits.trigger_types:
             expected = f"at most {self.limits.trigger_types} trigger types"
             full = f"limit reached ({self.limits.trigger_types}): {shown(kind)} refused (--limit.trigger-types)"
