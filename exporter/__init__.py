@@ -70,8 +70,7 @@ _LATE: Final = {
 
 
 def _make_shared_stats() -> SharedStats:
-    from exporter.settings.environment import URL, is_strict  # noqa: PLC0415 - the command line needs none of it
-    from exporter.settings.settings import store_options  # noqa: PLC0415
+    from exporter.settings.settings import URL, is_strict, store_options  # noqa: PLC0415 - the command line needs none
 
     log = logging.getLogger(__name__)
     # A misspelt variable must not keep a clipper from starting: it is told, and the default stands.

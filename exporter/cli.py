@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from types import FrameType
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from exporter import logs
 from exporter._version import __version__
 from exporter.errors import ExporterError, SettingsError
-from exporter.settings.flags import Option
-from exporter.settings.settings import Settings, health_options, nearest, options, warn_of_unknown_variables
+from exporter.settings.flags import TABLE, Option
+from exporter.settings.settings import Settings, nearest, warn_of_unknown_variables
 from exporter.store.shared import SharedStats
 from exporter.web.healthcheck import probe
 
@@ -30,13 +30,13 @@ logger = logging.getLogger("exporter")
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """A command as ``--help`` tells of it, and which settings it ``takes``."""
+    """A command as ``--help`` tells of it, and the options that it takes."""
 
     summary: str
     description: str
     status: str
     examples: Sequence[str]
-    takes: Callable[[Option], bool]
+    options: Sequence[Option]
 
 
 _SERVED: Final = "0 after SIGTERM or Ctrl-C, 1 if it cannot serve"
@@ -50,7 +50,7 @@ _COMMANDS: Final = {
             "serve --web.listen-address=:9309 --log.format=json",
             "serve --storage.path=/var/lib/clipper-exporter --web.config.file=web.yml",
         ],
-        lambda option: not option.demo_only,
+        [option for option in TABLE if option.part != "demo"],
     ),
     "demo": _Command(
         "serve four recorded and eight simulated streams",
@@ -58,7 +58,7 @@ _COMMANDS: Final = {
         " bursts of chat, triggers, recordings and clips.",
         _SERVED,
         ["demo", "demo --demo.seed=7 --demo.speed=10"],
-        lambda _: True,
+        TABLE,
     ),
     "health": _Command(
         "ask whether the exporter of this machine answers",
@@ -67,15 +67,14 @@ _COMMANDS: Final = {
         " is needed. What was given to it as a flag has to be given here as well.",
         "0 if it answers, 1 if it does not",
         ["health", "health --web.listen-address=:9400 --web.config.file=web.yml"],
-        lambda option: option.flag in {"--web.listen-address", "--web.config.file"},
+        [option for option in TABLE if option.flag in {"--web.listen-address", "--web.config.file"}],
     ),
 }
 _EPILOGUE: Final = """\
 every flag may also be given as the environment variable beside it; the flag wins.
 exit status: {status}, 2 for flags or variables that cannot be used.
 
-examples:
-{examples}
+examples:{examples}
 """
 
 
@@ -84,8 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, given = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
         if command == "health":
-            rows = [option for option in options().values() if _COMMANDS[command].takes(option)]
-            print(f"{probe(health_options(given, os.environ, rows))} answers")
+            print(f"{probe(Settings.read(given, os.environ, _COMMANDS[command].options).serve)} answers")
             return 0
         settings = Settings.read(given, os.environ)
         logs.configure(settings.log.level, settings.log.format)
@@ -142,22 +140,6 @@ def _run(command: str, settings: Settings) -> None:
 
 def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
     """Parse the command and its flags, as text; a mistake ends the process with the usage of the command, and 2."""
-    parser, commands = _parsers()
-    flags = {option.flag for option in options().values()}
-    if arguments and (first := arguments[0].partition("=")[0]) in flags:
-        parser.error(f"{first} comes before the command: write clipper-exporter COMMAND {first}=...")
-    parsed, unknown = parser.parse_known_args(arguments)
-    given = vars(parsed)
-    command = given.pop("command")
-    if unknown:
-        known = {option.flag for option in options().values() if _COMMANDS[command].takes(option)}
-        told = [each + nearest(each.partition("=")[0], known) for each in unknown]
-        commands[command].error(f"unrecognized arguments: {', '.join(told)}")
-    return command, given
-
-
-def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """Make the parser of the whole line, and get those of the commands by name."""
     parser = argparse.ArgumentParser(
         prog="clipper-exporter",
         description="Prometheus exporter for live-stream clippers.",
@@ -166,23 +148,32 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     )
     parser.add_argument("--version", action="version", version=f"clipper-exporter {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for name, told in _COMMANDS.items():
-        examples = "\n".join(f"  clipper-exporter {example}" for example in told.examples)
-        command = commands.add_parser(
-            name,
-            help=told.summary,
-            description=fill(told.description, 79),
-            epilog=_EPILOGUE.format(status=told.status, examples=examples),
-            allow_abbrev=False,
-            argument_default=argparse.SUPPRESS,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        for option in filter(told.takes, options().values()):
-            _add(command, option)
-    return parser, dict(commands.choices)
+    for name, command in _COMMANDS.items():
+        _add(commands, name, command)
+    if arguments and (first := arguments[0].partition("=")[0]) in {option.flag for option in TABLE}:
+        parser.error(f"{first} comes before the command: write clipper-exporter COMMAND {first}=...")
+    parsed, unknown = parser.parse_known_args(arguments)
+    given = vars(parsed)
+    name = given.pop("command")
+    if unknown:
+        known = {option.flag for option in _COMMANDS[name].options}
+        told = [each + nearest(each.partition("=")[0], known) for each in unknown]
+        commands.choices[name].error(f"unrecognized arguments: {', '.join(told)}")
+    return name, given
 
 
-def _add(command: argparse.ArgumentParser, option: Option) -> None:
-    text = f"{option.help} Default: {option.default or 'none'}. ({option.variable})"
-    # The destination is the flag itself: what was given goes to Settings as it was typed.
-    command.add_argument(option.flag, dest=option.flag, metavar=option.metavar, help=text.replace("%", "%%"))
+def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: _Command) -> None:
+    examples = "".join(f"\n  clipper-exporter {example}" for example in command.examples)
+    parser = commands.add_parser(
+        name,
+        help=command.summary,
+        description=fill(command.description, 79),
+        epilog=_EPILOGUE.format(status=command.status, examples=examples),
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for option in command.options:
+        text = f"{option.help} Default: {option.default or 'none'}. ({option.variable})".replace("%", "%%")
+        # The destination is the flag itself: what was given goes to Settings as it was typed.
+        parser.add_argument(option.flag, dest=option.flag, metavar=option.metavar, help=text)

@@ -252,7 +252,7 @@ def test_a_value_of_every_option_comes_from_its_variable(tmp_path: Path) -> None
 
 
 def test_an_empty_variable_is_none_where_nothing_is_the_default() -> None:
-    empty = {option.variable: "" for option in options().values() if option.optional}
+    empty = {option.variable: "" for option in options().values() if option.default is None}
     assert Settings.read({}, empty) == Settings.read({}, {})
     assert serve_options({}, empty) == ServeOptions()
 
