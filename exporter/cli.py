@@ -20,7 +20,7 @@ from exporter.errors import ExporterError, SettingsError
 from exporter.settings.flags import TABLE, Option
 from exporter.settings.settings import Settings, nearest, warn_of_unknown_variables
 from exporter.store.shared import SharedStats
-from exporter.web.healthcheck import probe
+from exporter.web.healthcheck import healthcheck
 
 if TYPE_CHECKING:
     from exporter.feeds import Feed
@@ -30,7 +30,7 @@ logger = logging.getLogger("exporter")
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """A command as ``--help`` tells of it, and the options that it takes."""
+    """A command: its text in ``--help``, and the options that it takes."""
 
     summary: str
     description: str
@@ -61,29 +61,29 @@ _COMMANDS: Final = {
         TABLE,
     ),
     "health": _Command(
-        "ask whether the exporter of this machine answers",
-        "Ask the exporter that runs on this machine, or in this container, with the same settings whether it"
-        " answers, within seconds: /-/healthy, or with TLS the beginning of a handshake, for which no certificate"
-        " is needed. What was given to it as a flag has to be given here as well.",
+        "check whether the exporter on this machine answers",
+        "Check the exporter that runs with the same settings on this machine or in this container: with HTTP it must"
+        " answer /-/healthy, with TLS it must start a handshake, which needs no certificate. Give this command the"
+        " same flags and variables.",
         "0 if it answers, 1 if it does not",
         ["health", "health --web.listen-address=:9400 --web.config.file=web.yml"],
         [option for option in TABLE if option.flag in {"--web.listen-address", "--web.config.file"}],
     ),
 }
 _EPILOGUE: Final = """\
-every flag may also be given as the environment variable beside it; the flag wins.
-exit status: {status}, 2 for flags or variables that cannot be used.
+each flag can also be set by the environment variable beside it; the flag takes precedence.
+exit status: {status}, 2 for invalid flags or variables.
 
 examples:{examples}
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 as asked, 1 cannot serve or does not answer, 2 unusable settings."""
+    """Run a command and return its exit status: 0 success, 1 cannot serve or does not answer, 2 invalid settings."""
     command, given = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
         if command == "health":
-            print(f"{probe(Settings.read(given, os.environ, _COMMANDS[command].options).serve)} answers")
+            print(f"{healthcheck(Settings.read(given, os.environ, _COMMANDS[command].options).serve)} answers")
             return 0
         settings = Settings.read(given, os.environ)
         logs.configure(settings.log.level, settings.log.format)
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command == "health":
             print(f"clipper-exporter: {problem}", file=sys.stderr)
         else:
-            logger.error("%s", problem)  # noqa: TRY400 - a message for a person, who is not helped by a traceback
+            logger.error("%s", problem)  # noqa: TRY400 - a traceback does not help the operator
         return 1
     return 0
 
@@ -109,7 +109,7 @@ def _run(command: str, settings: Settings) -> None:
     received: list[int] = []
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        # Nothing that takes a lock, such as an Event or a logger: the thread interrupted here may hold it.
+        # Nothing that takes a lock, such as an Event or a logger: the interrupted thread may hold it.
         received.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -123,14 +123,14 @@ def _run(command: str, settings: Settings) -> None:
     with start(settings.serve, store) as server:
         logger.info("clipper-exporter %s listens on %s", __version__, server.url)
         logger.info("pushing: %s", server.who_may_push)
-        logger.info("storage: %s", settings.serve.storage or "none, counters begin at 0 at every start")
+        logger.info("storage: %s", settings.serve.storage or "none, counters start at 0 at every start")
         logger.info("metrics: %s%s", server.url, settings.serve.telemetry_path)
         if sys.stderr.isatty():
             print(f"\nOpen {server.url}/ in a browser. Ctrl-C ends it.\n", file=sys.stderr)
-        # In short waits: the feeds are played from here, and a signal may come just before a wait.
+        # In short waits: this loop plays the feeds, and a signal may arrive just before a wait.
         while not received:
             if not server.running:
-                raise ExporterError("the server ended by itself; its last log lines say why")
+                raise ExporterError("the server stopped unexpectedly; its last log lines say why")
             now = time.time()
             for feed in feeds:
                 feed.advance(now)
@@ -139,7 +139,7 @@ def _run(command: str, settings: Settings) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Parse the command and its flags, as text; a mistake ends the process with the usage of the command, and 2."""
+    """Return the command and its flags as text; a mistake prints the usage and exits with status 2."""
     parser = argparse.ArgumentParser(
         prog="clipper-exporter",
         description="Prometheus exporter for live-stream clippers.",
@@ -157,8 +157,8 @@ def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
     name = given.pop("command")
     if unknown:
         known = {option.flag for option in _COMMANDS[name].options}
-        told = [each + nearest(each.partition("=")[0], known) for each in unknown]
-        commands.choices[name].error(f"unrecognized arguments: {', '.join(told)}")
+        hints = [each + nearest(each.partition("=")[0], known) for each in unknown]
+        commands.choices[name].error(f"unrecognized arguments: {', '.join(hints)}")
     return name, given
 
 
@@ -175,5 +175,5 @@ def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: st
     )
     for option in command.options:
         text = f"{option.help} Default: {option.default or 'none'}. ({option.variable})".replace("%", "%%")
-        # The destination is the flag itself: what was given goes to Settings as it was typed.
+        # The destination is the flag itself, because Settings takes the text of each flag.
         parser.add_argument(option.flag, dest=option.flag, metavar=option.metavar, help=text)

@@ -137,7 +137,7 @@ def test_a_mistake_in_a_variable_is_one_line() -> None:
 def test_a_web_configuration_that_cannot_be_used_ends_it_with_2(tmp_path: Path) -> None:
     done = run("serve", f"--web.config.file={tmp_path / 'web.yml'}", "--web.listen-address=127.0.0.1:0")
     assert done.returncode == 2
-    told = f"clipper-exporter: {tmp_path / 'web.yml'}: expected a file that can be read (No such file or directory)"
+    told = f"clipper-exporter: {tmp_path / 'web.yml'}: cannot be read (No such file or directory)"
     assert done.stderr == f"{told}\n"
 
 
@@ -227,8 +227,8 @@ def test_json_logs_and_an_unknown_variable() -> None:
     with running("serve", "--log.format=json", CLIPPER_EXPORTER_LOGLEVEL="debug") as exporter_:
         assert exporter_.stop(signal.SIGTERM) == 0
     records = [json.loads(line) for line in exporter_.lines]
-    told = "CLIPPER_EXPORTER_LOGLEVEL is not known: did you mean CLIPPER_EXPORTER_LOG_LEVEL?"
-    assert records[0]["msg"] == f"environment variable {told}"
+    told = "CLIPPER_EXPORTER_LOGLEVEL: did you mean CLIPPER_EXPORTER_LOG_LEVEL?"
+    assert records[0]["msg"] == f"unknown environment variable {told}"
     assert {record["level"] for record in records} == {"warn", "info"}
 
 
@@ -246,5 +246,5 @@ def test_a_storage_path_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run("serve", "--web.listen-address=127.0.0.1:0", f"--storage.path={tmp_path / 'file'}")
     assert done.returncode == 1
-    assert f"storage {tmp_path / 'file'}: expected a folder, this or what it is in is a file" in done.stderr
+    assert f"storage {tmp_path / 'file'}: not a folder: this path, or a part of it, is a file" in done.stderr
     assert "Traceback" not in done.stderr

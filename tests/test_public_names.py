@@ -27,6 +27,7 @@ PUBLIC = [
     "StorageError",
     "__version__",
     "emit_stats_update",
+    "push",
     "serve",
     "shared_stats",
 ]

@@ -119,16 +119,8 @@ def blocks(page: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-NOT_YET = tuple(name for name in ("ClipperCollector", "push") if not hasattr(exporter, name))
-"""Public names that the pages are ahead of."""
 SNIPPETS = [
-    pytest.param(
-        code,
-        id=f"{page.name}-{at}",
-        marks=[pytest.mark.xfail(reason="not public yet", strict=True)]
-        if any(name in code for name in NOT_YET)
-        else [],
-    )
+    pytest.param(code, id=f"{page.name}-{at}")
     for page in PAGES
     if page != README
     for at, code in enumerate(blocks(page))

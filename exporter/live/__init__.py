@@ -1,1 +1,1 @@
-"""Live push to people: the store's changes come in, event streams and Socket.IO packets go out."""
+"""Live updates: sends changes of the store over event streams and Socket.IO."""

@@ -1,8 +1,7 @@
-"""Live push: one bounded fan-out of a store's changes to whoever listens.
+"""Live updates: one bounded fan-out of a store's changes to subscribers.
 
-Nothing is queued for a subscriber. It has a version of the store that it knows, and when it can take more it gets what
-has changed since then, however much that is. So one that is slow, or dead, holds up nobody, and no more memory than the
-one push that is on its way to it.
+Subscribers have no queues. Each knows a version of the store, and when it is ready for more it gets all changes since
+that version. So a slow or dead subscriber delays nobody, and needs no more memory than the update being sent to it.
 """
 
 from __future__ import annotations
@@ -20,23 +19,23 @@ from exporter.own_metrics import OwnMetrics
 from exporter.store.emit import on_emit
 from exporter.store.store import Store
 
-INTERVAL: Final = 0.25  # seconds between pushes: four a second, which eyes take for live
-HEARTBEAT: Final = 15.0  # seconds; proxies cut connections that are silent for a minute, some sooner
+INTERVAL: Final = 0.25  # seconds between pushes; four a second look live
+HEARTBEAT: Final = 15.0  # seconds; proxies close connections that are silent for a minute, some earlier
 TRANSPORTS: Final = ("sse", "socketio")
-_LOOK: Final = 1.0  # seconds between looks for what time alone changes: streamers that expire, a new day
-_SHARE: Final = 20  # pushing takes at most one part in so many of a core: many subscribers get fewer pushes
-_SENDING: Final = 50e-6  # seconds of work that a push to one subscriber is, as benchmarks/push.py measures it,
-_SENDING_EACH: Final = 1e-9  # and for each byte of it
-_PIECE: Final = 64 * 1024  # bytes of an event given to a connection at once
-_RENDERINGS: Final = 16  # kept at once: a client that comes back may say that it knows any version
-_SLOWEST: Final = 5.0  # seconds between pushes, however many subscribers there are
+_LOOK: Final = 1.0  # seconds between checks for changes by time alone: expired streamers, a new day
+_SHARE: Final = 20  # pushing takes at most 1/20 of a core: with many subscribers, pushes get rarer
+_SENDING: Final = 50e-6  # CPU seconds of one push to one subscriber, as measured by benchmarks/push.py,
+_SENDING_EACH: Final = 1e-9  # plus this for each byte
+_PIECE: Final = 64 * 1024  # bytes of an event written to a connection at once
+_RENDERINGS: Final = 16  # cached at once; a reconnecting client may claim any version
+_SLOWEST: Final = 5.0  # longest interval between pushes in seconds, with any number of subscribers
 
 
 @dataclass(frozen=True)
 class Push:
-    """What subscribers are sent: ``event`` is ``snapshot`` or ``update``, ``data`` JSON, ``version`` the store's.
+    """An update to send: ``event`` is ``snapshot`` or ``update``, ``data`` is JSON, ``version`` is the store's.
 
-    It is kept once, however many get it, and as long as one of them does not read it.
+    All subscribers share one instance, which lives until the last of them has read it.
     """
 
     event: str
@@ -45,9 +44,9 @@ class Push:
     data: bytes
 
     def pieces(self) -> Iterator[bytes]:
-        """An event of an event stream: https://html.spec.whatwg.org/multipage/server-sent-events.html.
+        """Yield the pieces of an event: https://html.spec.whatwg.org/multipage/server-sent-events.html.
 
-        In pieces, for what is given to a connection is copied, and one that does not read would hold it all.
+        A connection copies what is written to it. With pieces, one that does not read holds only a small copy.
         """
         head = f"id: {self.instance}:{self.version}\nevent: {self.event}\ndata: ".encode()
         for start in range(0, len(self.data), _PIECE):
@@ -57,16 +56,16 @@ class Push:
 
     @cached_property
     def packet(self) -> str:
-        """A ``stats_update`` event of Socket.IO: https://socket.io/docs/v4/socket-io-protocol/."""
+        """The ``stats_update`` event of Socket.IO: https://socket.io/docs/v4/socket-io-protocol/."""
         return f'2["stats_update",{self.data.decode()}]'
 
 
 class Hub:
-    """Follows one store for the subscribers of one event loop, as long as there are any.
+    """Follows one store while there are subscribers in one event loop.
 
-    ``interval`` is the least time between two pushes, in seconds; 0 pushes each change as soon as it is seen.
-    ``heartbeat`` is the most, changes or not. Every method belongs to the loop, but for :meth:`close`,
-    which any thread may call. ``own`` are the metrics of the server.
+    ``interval`` is the shortest time between two pushes in seconds; 0 pushes each change at once. ``heartbeat`` is the
+    longest, with or without changes. ``own`` holds the server's own metrics. Call methods from the event loop only,
+    except :meth:`close`, which is thread-safe.
     """
 
     def __init__(
@@ -77,14 +76,14 @@ class Hub:
         self._heartbeat = heartbeat
         self.closed = False
         self.pushed = 0
-        """How often subscribers were told that there is something for them."""
+        """Number of times that subscribers were notified of changes."""
         self._version = store.version
         self._moved = asyncio.Event()
         self._changed = asyncio.Event()
         self._hurry = asyncio.Event()
         self._armed = False
         self._renderings: dict[int | None, asyncio.Task[Push]] = {}
-        self._resting = 0.0  # until when, by the monotonic clock
+        self._resting = 0.0  # monotonic time until which pushing pauses
         self._follower: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscribers = dict.fromkeys(TRANSPORTS, 0)
@@ -95,13 +94,13 @@ class Hub:
         self._dropped = self.own.counter(LIVE_DROPPED, TRANSPORTS)
 
     def close(self) -> None:
-        """End every subscription, for good."""
+        """End all subscriptions permanently."""
         self.closed = True
         self._call(self._moved.set)
 
     @contextmanager
     def subscribed(self, transport: str) -> Iterator[None]:
-        """Follow the store at least as long as the context lasts; ``transport`` is one of :data:`TRANSPORTS`."""
+        """Follow the store during the context; ``transport`` is one of :data:`TRANSPORTS`."""
         self._loop = asyncio.get_running_loop()
         self._subscribers[transport] += 1
         if self._follower is None:
@@ -117,19 +116,19 @@ class Hub:
                 self._renderings = {}
 
     async def moved(self, *others: asyncio.Event) -> None:
-        """Wait until there may be something new, it is time for a heartbeat, or one of ``others`` is set."""
+        """Wait for a change, a heartbeat, or one of ``others``."""
         if not self.closed:
             await (_first(self._moved, *others) if others else self._moved.wait())
 
     def missed(self, transport: str, pushes: int) -> None:
-        """Count pushes that a subscriber was not ready for; it gets what they held with a later one."""
+        """Count pushes that a subscriber was too slow for; a later one contains their changes."""
         self._dropped.labels(transport).inc(max(0, pushes))
 
     async def since(self, version: int | None) -> Push:
-        """What changed after ``version``, or everything: for ``None``, and for a version too old or not yet seen.
+        """Return the changes after ``version``, or a snapshot if it is ``None``, too old or in the future.
 
-        Rendered once for all subscribers that know the same version. An update ends at the version that subscribers
-        were last told of, so that those who knew different ones know the same one from then on.
+        Subscribers with the same version share one rendering. An update ends at the version of the last notification,
+        so that subscribers with different versions then share the same one.
         """
         rendering = self._renderings.get(version)
         if rendering is None:
@@ -137,7 +136,7 @@ class Hub:
                 del self._renderings[next(iter(self._renderings))]
             upto = self._version if version is not None and version <= self._version else None
             rendering = self._renderings[version] = asyncio.create_task(self._rendered(version, upto))
-        # One subscriber that goes away must not take the others' rendering with it.
+        # A subscriber that disconnects must not cancel the rendering of the others.
         push = await asyncio.shield(rendering)
         self._worked(_SENDING + _SENDING_EACH * len(push.data))
         return push
@@ -160,7 +159,7 @@ class Hub:
         return Push("snapshot", self.store.instance, snapshot.version, snapshot.text().encode())
 
     async def stream(self, since: int | None) -> AsyncGenerator[Push | None, None]:
-        """Yield what a subscriber over SSE is sent, from the version that it knows; ``None`` is a heartbeat."""
+        """Yield the pushes for an SSE subscriber that knows version ``since``; ``None`` is a heartbeat."""
         with self.subscribed("sse"):
             known = since
             while not self.closed:
@@ -168,7 +167,7 @@ class Hub:
                 told = self.pushed
                 if push.event == "snapshot" or push.data != b"{}":
                     yield push
-                    # The newest push that was made meanwhile is the next one here.
+                    # The newest push made meanwhile is sent next; earlier ones were missed.
                     self.missed("sse", self.pushed - told - 1)
                 known = push.version
                 while not self.closed and self._version <= known:
@@ -212,7 +211,7 @@ class Hub:
         self._resting = min(max(self._resting, now) + seconds * _SHARE, now + _SLOWEST)
 
     async def _pause(self) -> None:
-        """Let a push's interval pass, unless somebody is in a hurry; and let it rest from its work, hurry or not."""
+        """Wait for the interval, or until an emit, and in both cases until the pause for the work done is over."""
         if not self.interval:
             await asyncio.sleep(0)
             return
@@ -225,7 +224,7 @@ class Hub:
             await (asyncio.sleep(left) if hurry else _first(self._hurry, seconds=left))
 
     def _arm(self) -> None:
-        """Be told of the next change. Once, however often nothing came: a store keeps who waits."""
+        """Ask the store for a call at its next change, unless a call is already pending."""
         self._changed.clear()
         if not self._armed:
             self._armed = True
@@ -236,14 +235,14 @@ class Hub:
         self._call(self._changed.set)
 
     def _call(self, function: Callable[[], object]) -> None:
-        # A loop that has ended has nobody left to tell.
+        # A closed loop has no subscribers.
         if self._loop is not None:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(function)
 
 
 async def _first(*events: asyncio.Event, seconds: float | None = None) -> None:
-    """Wait until one of the events is set, or that many seconds have passed."""
+    """Wait until one of the events is set, for at most ``seconds``."""
     waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""Socket.IO, for clients of the hand-made stats page: whole snapshots, on request and on change."""
+"""Socket.IO for existing stats pages: sends whole snapshots, on request and on change."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from exporter.logs import RateLimited
 
 logger = logging.getLogger(__name__)
 
-_PER_PUSH: Final = 64 * 1024  # characters of a snapshot that may go out at the hub's pace; larger ones go less often
-INCOMING: Final = 64 * 1024  # bytes; clients only ask
+_PER_PUSH: Final = 64 * 1024  # characters of a snapshot sent at the hub's pace; larger ones are sent less often
+INCOMING: Final = 64 * 1024  # bytes; clients send only requests
 _UNREAD: Final = 32  # packets; one is a snapshot, the others are short
 _RESERVED: Final = ("connect", "disconnect")  # https://socket.io/docs/v4/emit-cheatsheet/#reserved-events
 
 
 class Sockets:
-    """A Socket.IO server over a hub, for pages of ``origins`` too, all if one is ``"*"``: ``app`` is its application.
+    """A Socket.IO server over a hub; ``app`` is its application. Pages of other ``origins`` may connect (``"*"``: all).
 
-    Engine.IO keeps what a client has not read yet in a queue without a bound. So a client is sent nothing while its
-    queue holds anything: it gets the newest snapshot once it has caught up. What the protocols answer by themselves
-    goes into the same queue, and is dropped when that is full.
+    Engine.IO queues unread packets without a limit. So a client gets nothing while its queue holds packets, and the
+    newest snapshot when it has caught up. Answers of the protocols themselves use the same queue, and are dropped when
+    it is full.
     """
 
     def __init__(self, hub: Hub, origins: Collection[str] = ()) -> None:
@@ -35,10 +35,10 @@ class Sockets:
         log = _protocol_log()
         self._server = socketio.AsyncServer(
             async_mode="asgi",
-            async_handlers=False,  # one after the other: a client's flood waits in its own connection
+            async_handlers=False,  # in order: a flood of requests waits in the client's own connection
             serializer=_TextPacket,
             max_http_buffer_size=INCOMING,
-            cors_allowed_origins=list(origins) or None,  # None lets in the exporter's own, and an empty list everybody
+            cors_allowed_origins=list(origins) or None,  # None allows only the exporter's own origin, an empty list all
             cors_credentials="*" not in origins,
             logger=log,
             engineio_logger=log,
@@ -51,7 +51,7 @@ class Sockets:
 
     @property
     def sessions(self) -> int:
-        """How many clients have a session, whether they have asked for anything or not."""
+        """Number of open sessions, including those without requests."""
         return len(self._server.eio.sockets)
 
     async def _connect(self, client: str, *_: Any) -> None:
@@ -60,83 +60,83 @@ class Sockets:
         self._clients[client] = _Client(self._hub, unread, lambda packet: self._server.eio.send(engine, packet))
 
     async def _disconnect(self, client: str, *_: Any) -> None:
-        self._clients.pop(client).leave()
+        self._clients.pop(client).stop()
 
     async def _request(self, client: str, *_: Any) -> None:
-        self._clients[client].ask()
+        self._clients[client].request()
 
 
 class _Client:
-    """Sends one client snapshots, until it leaves; ``unread`` is the queue that ``send`` puts packets into."""
+    """Sends snapshots to one client until it disconnects; ``send`` puts packets into the queue ``unread``."""
 
     def __init__(self, hub: Hub, unread: _Unread, send: Callable[[str], Awaitable[None]]) -> None:
         self._hub = hub
         self._unread = unread
         self._send = send
-        self._asked = asyncio.Event()
+        self._requested = asyncio.Event()
         self._task = asyncio.create_task(self._serve())
 
-    def ask(self) -> None:
-        """Have it sent a snapshot, changes or not."""
-        self._asked.set()
+    def request(self) -> None:
+        """Send a snapshot soon, with or without changes."""
+        self._requested.set()
 
-    def leave(self) -> None:
-        """Send it no more."""
+    def stop(self) -> None:
+        """Stop sending."""
         self._task.cancel()
 
     async def _serve(self) -> None:
         told = self._hub.pushed
         with self._hub.subscribed("socketio"):
             while not self._hub.closed:
-                if self._hub.pushed == told and not self._asked.is_set():
-                    await self._hub.moved(self._asked)
+                if self._hub.pushed == told and not self._requested.is_set():
+                    await self._hub.moved(self._requested)
                     continue
                 due = self._hub.pushed
                 await self._unread.read()
                 told = self._hub.pushed
                 self._hub.missed("socketio", told - due)
-                self._asked.clear()
+                self._requested.clear()
                 push = await self._hub.since(None)
                 await self._send(push.packet)
-                # At the hub's pace while snapshots are small; the more they hold, the fewer.
+                # Small snapshots are sent at the hub's pace, larger ones less often.
                 await asyncio.sleep(self._hub.interval * len(push.packet) / _PER_PUSH)
 
 
 class _Unread(asyncio.Queue[Any]):
-    """What a client has not read yet: what comes on top of ``_UNREAD`` packets is dropped."""
+    """The unread packets of a client; packets above ``_UNREAD`` are dropped."""
 
     async def put(self, item: Any) -> None:
-        # None is the end of a session, without which the task that serves it would wait for ever.
+        # None ends the session; without it, its task would wait for ever.
         if item is None or self.qsize() < _UNREAD:
             await super().put(item)
 
     async def join(self) -> None:
-        """Do not wait: Engine.IO would, for ever, for a client that it has given up and that never reads."""
+        """Return at once: Engine.IO would wait for ever for a closed client that never reads."""
 
     async def read(self) -> None:
-        """Wait until nothing is left."""
+        """Wait until the client has read everything."""
         await super().join()
 
 
 class _TextPacket(Packet):  # type: ignore[misc] # python-socketio has no types
-    """A packet that the protocol's implementation handles well.
+    """A packet without attachments and reserved events.
 
-    It would gather attachments in any number before it looks at them, and takes an event of a client's that is called
-    ``connect`` for one more client, who then never leaves.
+    python-socketio would collect any number of attachments before it checks them, and would treat a client's event
+    named ``connect`` as another client that never disconnects.
     """
 
     def decode(self, encoded_packet: str) -> int:
-        """Read a packet; raises ``ValueError`` for one that announces attachments, and for a reserved event."""
+        """Decode a packet; raises ``ValueError`` if it announces attachments or is a reserved event."""
         count: int = super().decode(encoded_packet)
         if self.packet_type in {BINARY_EVENT, BINARY_ACK}:
-            raise ValueError("expected a packet without attachments")
+            raise ValueError("attachments are not supported")
         if self.packet_type == EVENT and isinstance(self.data, list) and self.data and self.data[0] in _RESERVED:
-            raise ValueError(f"expected an event of the client's own, got {self.data[0]}")
+            raise ValueError(f"reserved event {self.data[0]!r}")
         return count
 
 
 def _protocol_log() -> logging.Logger:
-    """A log for the protocols' implementations, whose errors are mostly their clients' and as many as those like."""
+    """Return a rate-limited log for the protocols' implementations; clients can cause any number of errors."""
     limited = RateLimited(logger)
 
     def tell(record: logging.LogRecord) -> bool:

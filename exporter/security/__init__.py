@@ -1,1 +1,1 @@
-"""TLS and passwords: a web configuration file comes in, who may connect and log in goes out."""
+"""TLS and passwords, from a web configuration file."""

@@ -1,4 +1,4 @@
-"""Names and passwords against bcrypt hashes: in constant time, and at a bounded cost, whatever is tried."""
+"""Checks user names and passwords against bcrypt hashes, in constant time and at a bounded cost."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from typing import Final
 
 import bcrypt
 
-_CACHED: Final = 1024  # answers of each kind
-_WAITING: Final = 64  # checks that may wait for their turn
-_WAITING_EACH: Final = 2  # of which from one address
-_REST: Final = 3.0  # times what a wrong password has cost pass before the next: a fourth of one core at most
+_CACHED: Final = 1024  # results of each kind
+_WAITING: Final = 64  # checks that may wait
+_WAITING_EACH: Final = 2  # of these, from one address
+_REST: Final = 3.0  # pause after a wrong password, in multiples of its cost: a quarter of one core at most
 _LONGEST_REST: Final = 2.0  # seconds
-_BCRYPT_BYTES: Final = 72  # of a password that count; ``bcrypt`` refuses longer ones where others cut them off
+_BCRYPT_BYTES: Final = (
+    72  # of a password that bcrypt uses; the ``bcrypt`` package refuses longer ones instead of cutting them
+)
 
 
 class TooManyChecks(Exception):
-    """More passwords wait to be checked than may."""
+    """Too many password checks are waiting."""
 
 
 class Passwords:
-    """Knows whether a name and a password belong together, and remembers the answer.
+    """Checks the passwords of ``users`` (current bcrypt hashes by name) and caches the results.
 
-    ``users`` gives bcrypt hashes by name as they are now. One check runs at a time, in a thread, and after a wrong
-    password there is a pause. What was found right is remembered apart from what was found wrong, so that whoever has
-    come in before does not wait while others guess. Its methods belong to one event loop.
+    One check runs at a time, in a thread, with a pause after each wrong password. Right and wrong passwords have
+    separate caches, so that guesses cannot delay users who have logged in before. Call its methods from one event loop.
     """
 
     def __init__(
@@ -46,16 +47,16 @@ class Passwords:
         self._waiting: Counter[str] = Counter()
         self._turn = asyncio.Lock()
         self.checks = 0
-        """How many hashes were computed."""
+        """Number of hashes computed."""
 
-    async def belong(self, name: str, password: bytes, address: str) -> bool:
-        """Whether ``password`` is that of ``name``; ``address`` says who asks.
+    async def verify(self, name: str, password: bytes, address: str) -> bool:
+        """Return whether ``password`` is that of ``name``; ``address`` is the client's.
 
-        Raises :class:`TooManyChecks` if too many wait already.
+        Raises :class:`TooManyChecks` if too many checks are waiting.
         """
         users = self._users()
         hashed = users.get(name)
-        # An unknown name costs what a known one does, or the time would tell which are known.
+        # An unknown name costs as much time as a known one, so that timing does not reveal which names exist.
         against = hashed or _decoy(users)
         key = self._key(name.encode(), against, password)
         if self._known(key) is None:
@@ -63,14 +64,14 @@ class Passwords:
                 raise TooManyChecks
             self._waiting[address] += 1
             try:
-                await self._find_out(key, against, password, known=hashed is not None)
+                await self._check_hash(key, against, password, known=hashed is not None)
             finally:
                 self._waiting[address] -= 1
-                self._waiting += Counter()  # forgets the addresses that are at 0
+                self._waiting += Counter()  # drops addresses with a count of 0
         return self._known(key) is True
 
     def _key(self, *parts: bytes) -> bytes:
-        # A digest under a secret: neither passwords nor what guesses them stays in memory.
+        # A keyed digest, so that the cache holds neither passwords nor hashes that help to guess them.
         lengths = b"".join(len(part).to_bytes(8, "big") for part in parts)
         return hmac.digest(self._secret, lengths + b"".join(parts), hashlib.sha256)
 
@@ -81,11 +82,11 @@ class Passwords:
                 return answer
         return None
 
-    async def _find_out(self, key: bytes, hashed: bytes, password: bytes, *, known: bool) -> None:
+    async def _check_hash(self, key: bytes, hashed: bytes, password: bytes, *, known: bool) -> None:
         await self._turn.acquire()
         rest = 0.0
         try:
-            if self._known(key) is not None:  # found out while this one waited
+            if self._known(key) is not None:  # another check found the result meanwhile
                 return
             began = time.monotonic()
             self.checks += 1
@@ -105,11 +106,11 @@ class Passwords:
     def _matches(self, password: bytes, hashed: bytes) -> bool:
         try:
             return self._check(password[:_BCRYPT_BYTES], hashed)
-        except ValueError:  # a NUL, which no password has
+        except ValueError:  # the password contains a NUL
             return False
 
 
 def _decoy(users: Mapping[str, bytes]) -> bytes:
-    """A hash that nothing matches, as costly as the costliest of the users'."""
+    """Return a hash that no password matches, with the highest cost among the users' hashes."""
     cost = max((hashed.split(b"$")[2] for hashed in users.values()), default=b"10")
     return b"$2b$" + cost + b"$" + b"." * 53

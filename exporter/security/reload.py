@@ -1,4 +1,4 @@
-"""A web configuration that follows its files: what is new is picked up, what is broken is told and left."""
+"""Reloads the web configuration when its files change; an invalid one is logged and not used."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from exporter.security.webconfig import WebConfig, parse
 
 logger = logging.getLogger("exporter.http")
 
-_LOOK: Final = 1.0  # seconds between looks at the files
+_CHECK_SECONDS: Final = 1.0  # seconds between checks of the files
 
 
 class WebFile:
     """A web configuration file and the certificates that it names.
 
-    :attr:`config` is the newest that can be used. Whether there is TLS at all is decided once, and passwords and
-    client certificates that were asked for are asked for until a restart. Raises
-    :class:`~exporter.errors.SettingsError`, which holds every mistake, if it cannot be used from the start.
+    :attr:`config` is the newest valid configuration. Turning TLS on or off, turning passwords off, and no longer
+    requiring client certificates each need a restart. Raises :class:`~exporter.errors.SettingsError` with all mistakes
+    if the first configuration is invalid.
     """
 
     def __init__(self, path: str | Path, clock: Callable[[], float] = time.time) -> None:
@@ -41,71 +41,71 @@ class WebFile:
 
     @property
     def tls(self) -> Tls | None:
-        """What a new connection is secured with."""
+        """The TLS of new connections, ``None`` without TLS."""
         return self.config.tls
 
     @property
     def users(self) -> Mapping[str, bytes]:
-        """The bcrypt hashes of those who may come in, by name; if there are none, everybody may."""
+        """The users' bcrypt hashes by name; without users, no password is needed."""
         return self.config.users
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What goes on every response."""
+        """The headers of every response."""
         return self.config.headers
 
     def show(self, own: OwnMetrics) -> None:
-        """Show the numbers about the file among a server's own."""
+        """Add the file's metrics to a server's own metrics."""
         own.gauge(WEB_CONFIG_SUCCEEDED).set_function(lambda: self._succeeded)
         own.gauge(WEB_CONFIG_READ).set_function(lambda: self._read_at)
         own.gauge(CERTIFICATE_EXPIRES).set_function(lambda: math.nan if self.tls is None else self.tls.expires)
 
-    def renew(self) -> None:
-        """Read the files again if any has changed; mistakes are logged, and what was before stays in force."""
+    def reload(self) -> None:
+        """Reload the files if any has changed; if there are mistakes, log them and keep the old configuration."""
         if all(_digest(path) == digest for path, digest in self._seen.items()):
             return
         try:
-            config = self._read_anew()
+            config = self._read_again()
         except SettingsError as problem:
             self._succeeded = False
-            logger.error(  # noqa: TRY400 - a message for a person, who is not helped by a traceback
-                "the new web configuration cannot be used, the one before stays in force: %s",
+            logger.error(  # noqa: TRY400 - a traceback does not help the operator
+                "the new web configuration is invalid, so the old one stays in force: %s",
                 "; ".join(problem.mistakes),
             )
             return
         self.config = config
         self._succeeded = True
         self._read_at = self._clock()
-        logger.info("the web configuration has changed and is in force: %s", self.path)
+        logger.info("reloaded the web configuration: %s", self.path)
 
-    def _read_anew(self) -> WebConfig:
+    def _read_again(self) -> WebConfig:
         config = self._read()
         if (config.tls is None) != (self.config.tls is None):
             raise SettingsError([f"{self.path}: turning TLS on or off needs a restart"])
-        # A file that is being written, or that a full disk left empty, must not let everybody in.
+        # A half-written file, or one that a full disk left empty, must not turn passwords off.
         if self.config.users and not config.users:
             raise SettingsError([f"{self.path}: turning passwords off needs a restart"])
-        if self._asks_for_certificates(self.config) and not self._asks_for_certificates(config):
-            raise SettingsError([f"{self.path}: letting in clients without a certificate needs a restart"])
+        if self._requires_certificates(self.config) and not self._requires_certificates(config):
+            raise SettingsError([f"{self.path}: no longer requiring client certificates needs a restart"])
         return config
 
     @staticmethod
-    def _asks_for_certificates(config: WebConfig) -> bool:
+    def _requires_certificates(config: WebConfig) -> bool:
         return config.tls is not None and config.tls.context.verify_mode == ssl.CERT_REQUIRED
 
     async def watch(self) -> None:
-        """Look for changes once a second, for ever."""
+        """Check for changes once a second until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK)
-            await asyncio.to_thread(self.renew)
+            await asyncio.sleep(_CHECK_SECONDS)
+            await asyncio.to_thread(self.reload)
 
     def _read(self) -> WebConfig:
-        # What is remembered is from before the reading: a change in the middle of it is seen the next time.
+        # Digests are taken before the files are parsed, so that a change in between is seen at the next check.
         try:
             text = self.path.read_bytes()
         except OSError as problem:
             self._seen = {self.path: None}
-            raise SettingsError([f"{self.path}: expected a file that can be read ({problem.strerror})"]) from None
+            raise SettingsError([f"{self.path}: cannot be read ({problem.strerror})"]) from None
         self._seen = {self.path: hashlib.sha256(text).digest()}
         try:
             return parse(
@@ -116,7 +116,7 @@ class WebFile:
 
 
 def _digest(path: Path) -> bytes | None:
-    # Contents, not times of change: these are coarse, and some ways to install a file keep them.
+    # Contents, not modification times: these are coarse, and some installers preserve them.
     try:
         return hashlib.sha256(path.read_bytes()).digest()
     except OSError:

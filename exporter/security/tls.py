@@ -1,4 +1,4 @@
-"""TLS from files: a context for new connections, and clear words for certificates and keys that will not do."""
+"""TLS contexts from files, and the mistakes in certificates and keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-# Go's names, which the web configuration file uses, and OpenSSL's. Those of TLS 1.3 cannot be chosen in either.
+# From Go's names, which the web configuration file uses, to OpenSSL's. Neither lets you choose those of TLS 1.3.
 CIPHERS: Final = {
     f"TLS_ECDHE_{key}_WITH_{go}": f"ECDHE-{key}-{openssl}"
     for key in ("ECDSA", "RSA")
@@ -38,7 +38,7 @@ _KEY: Final = re.compile(r"-----BEGIN ((?:[A-Z]+ )?PRIVATE KEY)-----")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsConfig:
-    """The section ``tls_server_config``: names as Go spells them, paths as they are opened."""
+    """The section ``tls_server_config``, with Go's names and resolved paths."""
 
     cert_file: Path
     key_file: Path
@@ -53,20 +53,20 @@ class TlsConfig:
 
     @property
     def files(self) -> list[Path]:
-        """The files that a context is made from."""
+        """The files of the certificate, key and authorities."""
         return [path for path in (self.cert_file, self.key_file, self.client_ca_file) if path is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What a new connection is secured with; ``expires`` is the Unix time until which the certificate is valid."""
+    """The TLS of new connections; ``expires`` is the Unix time at which the certificate expires."""
 
     context: ssl.SSLContext
     expires: float
     allowed_sans: frozenset[str] = frozenset()
 
     def admits(self, certificate: Mapping[str, Any] | None) -> bool:
-        """Whether a client's certificate, as ``ssl`` describes it, carries a name that is allowed."""
+        """Return whether a client's certificate, in the form of ``ssl.getpeercert()``, has an allowed name."""
         if not self.allowed_sans:
             return True
         names = (certificate or {}).get("subjectAltName", ())
@@ -76,21 +76,21 @@ class Tls:
 
 
 SEND_ALERT: Final[ContextVar[Callable[[bytes], None]]] = ContextVar("SEND_ALERT")
-"""How the peer of the connection being made is told why its handshake failed."""
+"""Sends a TLS alert to the peer of the current handshake."""
 
 
 class _Context(ssl.SSLContext):
-    """A context whose handshakes tell the peer why they fail: asyncio closes before it sends the alert."""
+    """A context that sends the alert of a failed handshake; asyncio closes the connection before it does."""
 
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *rest: Any, **options: Any) -> ssl.SSLObject:
         wrapped = super().wrap_bio(incoming, outgoing, *rest, **options)
-        if isinstance(wrapped, _Telling) and (send := SEND_ALERT.get(None)) is not None:
-            wrapped.tell = lambda: send(outgoing.read())
+        if isinstance(wrapped, _AlertingSSLObject) and (send := SEND_ALERT.get(None)) is not None:
+            wrapped.send_alert = lambda: send(outgoing.read())
         return wrapped
 
 
-class _Telling(ssl.SSLObject):
-    tell: Callable[[], None] = staticmethod(lambda: None)
+class _AlertingSSLObject(ssl.SSLObject):
+    send_alert: Callable[[], None] = staticmethod(lambda: None)
 
     def do_handshake(self) -> None:
         try:
@@ -98,12 +98,12 @@ class _Telling(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError:
-            self.tell()
+            self.send_alert()
             raise
 
 
 def load(config: TlsConfig, mistakes: list[str]) -> Tls | None:
-    """Make a context; every mistake in the files adds a line to ``mistakes``, and then there is none."""
+    """Return the TLS of ``config``, or add a line per mistake to ``mistakes`` and return ``None``."""
     before = len(mistakes)
     certificate = _pem(config.cert_file, "cert_file", "a certificate", mistakes)
     expires = _expiry(certificate, config.cert_file, "cert_file", mistakes) if certificate else 0.0
@@ -113,7 +113,7 @@ def load(config: TlsConfig, mistakes: list[str]) -> Tls | None:
     if len(mistakes) > before:
         return None
     context = _Context(ssl.PROTOCOL_TLS_SERVER)
-    context.sslobject_class = _Telling
+    context.sslobject_class = _AlertingSSLObject
     context.minimum_version = VERSIONS[config.min_version]
     context.maximum_version = VERSIONS[config.max_version]
     context.set_alpn_protocols(["http/1.1"])
@@ -132,67 +132,61 @@ def load(config: TlsConfig, mistakes: list[str]) -> Tls | None:
         try:
             context.load_verify_locations(config.client_ca_file)
         except ssl.SSLError:
-            mistakes.append(
-                _mistake("client_ca_file", f"certificates in {config.client_ca_file}", "what cannot be read")
-            )
+            mistakes.append(_mistake("client_ca_file", f"{config.client_ca_file} holds an invalid certificate"))
     context.verify_mode = CLIENT_AUTH[config.client_auth_type]
     return None if len(mistakes) > before else Tls(context, expires, frozenset(config.client_allowed_sans))
 
 
-def _mistake(field: str, expected: str, got: object) -> str:
-    return f"tls_server_config.{field}: expected {expected}, got {got}"
+def _mistake(field: str, problem: str) -> str:
+    return f"tls_server_config.{field}: {problem}"
 
 
 def _pem(path: Path, field: str, what: str, mistakes: list[str]) -> str | None:
-    """The file's text if it holds what it should, in PEM."""
+    """Return the first match of ``what`` in a PEM file, or add a mistake and return ``None``."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as problem:
-        got = problem.strerror if isinstance(problem, OSError) else "a file that is not text"
-        mistakes.append(_mistake(field, f"{what} in PEM in {path}", got))
+        reason = problem.strerror if isinstance(problem, OSError) else "not text"
+        mistakes.append(_mistake(field, f"{path} cannot be read ({reason})"))
         return None
     key = _KEY.search(text)
     certificate = _CERTIFICATE.search(text)
     found = certificate if what == "a certificate" else key
     if found is None:
-        got = "a private key" if key else "a certificate" if certificate else "neither certificate nor key"
-        mistakes.append(_mistake(field, f"{what} in PEM in {path}", got))
+        holds = "a private key" if key else "a certificate" if certificate else "neither certificate nor key"
+        mistakes.append(_mistake(field, f"expected {what} in PEM, but {path} holds {holds}"))
         return None
     if what == "a private key" and ("ENCRYPTED" in found[1] or "Proc-Type: 4,ENCRYPTED" in text):
-        mistakes.append(_mistake(field, f"a private key without a passphrase in {path}", "an encrypted one"))
+        mistakes.append(_mistake(field, f"the key in {path} is encrypted; remove its passphrase"))
         return None
     return found[0]
 
 
 def _pair_mistake(config: TlsConfig, problem: ssl.SSLError) -> str:
     if problem.reason in {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"}:
-        return _mistake("key_file", f"the key of the certificate in {config.cert_file}", "the key of another one")
-    expected = f"a certificate that can be used, with its key in {config.key_file}, in {config.cert_file}"
-    return _mistake("cert_file", expected, problem.reason or "one that cannot be read")
+        return _mistake("key_file", f"{config.key_file} is not the key of the certificate in {config.cert_file}")
+    pair = f"{config.cert_file} with the key in {config.key_file}"
+    return _mistake("cert_file", f"{pair} cannot be used ({problem.reason or 'unreadable'})")
 
 
 def _expiry(certificate: str, path: Path, field: str, mistakes: list[str]) -> float:
     try:
         begins, ends = _validity(ssl.PEM_cert_to_DER_cert(certificate))
     except ValueError:
-        mistakes.append(_mistake(field, f"a certificate in {path}", "one that cannot be read"))
+        mistakes.append(_mistake(field, f"the certificate in {path} cannot be parsed"))
         return 0.0
     now = datetime.now(UTC)
     if not begins <= now <= ends:
-        got = (
-            f"one that expired on {ends:%Y-%m-%d %H:%M} UTC"
-            if now > ends
-            else f"one valid from {begins:%Y-%m-%d %H:%M} UTC"
-        )
-        mistakes.append(_mistake(field, f"a certificate that is valid now in {path}", got))
+        period = f"expired on {ends:%Y-%m-%d %H:%M}" if now > ends else f"is valid only from {begins:%Y-%m-%d %H:%M}"
+        mistakes.append(_mistake(field, f"the certificate in {path} {period} UTC"))
     return ends.timestamp()
 
 
 def _validity(der: bytes) -> tuple[datetime, datetime]:
-    """The first and the last moment that a certificate is valid: RFC 5280, section 4.1, which ``ssl`` does not tell."""
+    """Return notBefore and notAfter of a certificate (RFC 5280, section 4.1), which ``ssl`` does not expose."""
     try:
         fields = _elements(_elements(_elements(der)[0][1])[0][1])
-        # Version, which may be missing, serial number, algorithm, issuer, validity.
+        # Version (optional), serial number, algorithm, issuer, validity.
         begins, ends = _elements(fields[4 if fields[0][0] == 0xA0 else 3][1])[:2]
         return _time(*begins), _time(*ends)
     except (IndexError, UnicodeDecodeError) as problem:
@@ -200,7 +194,7 @@ def _validity(der: bytes) -> tuple[datetime, datetime]:
 
 
 def _elements(der: bytes) -> list[tuple[int, bytes]]:
-    """Tags and contents of the elements that follow each other, in the distinguished encoding of X.690."""
+    """Return the tag and content of each element of a DER sequence (X.690)."""
     elements = []
     at = 0
     while at < len(der):
@@ -215,13 +209,13 @@ def _elements(der: bytes) -> list[tuple[int, bytes]]:
 
 def _time(tag: int, text: bytes) -> datetime:
     digits = text.decode("ascii").removesuffix("Z")
-    if tag == 0x17:  # UTCTime, whose two-digit years turn over in 1950
+    if tag == 0x17:  # UTCTime: two-digit years from 1950 to 2049
         digits = ("19" if digits[:2] >= "50" else "20") + digits
     return datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
 
 
 def _address(text: str) -> str:
-    # OpenSSL writes out all eight groups of an IPv6 address; people do not.
+    # OpenSSL writes all eight groups of an IPv6 address; the configuration may shorten it.
     try:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:

@@ -1,7 +1,7 @@
 """The web configuration file: TLS, passwords and headers, in the format of Prometheus's own exporters.
 
-The format is that of https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md. What
-Python's ``ssl`` or this server cannot do is refused, never ignored. No message shows a hash or a key.
+Format: https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md. Options that Python's
+``ssl`` or this server does not support are refused, never ignored. No message shows a hash or a key.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from exporter.errors import SettingsError, shown
 from exporter.security.tls import CIPHERS, CLIENT_AUTH, CURVES, TLS13_CIPHERS, VERSIONS, Tls, TlsConfig, load
 
 _HASH: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
-_ANY_HASH: Final = re.compile(r"'?\$2[abxy]?\$[./$A-Za-z0-9]*'?")  # or what is left of one in a message
+_ANY_HASH: Final = re.compile(r"'?\$2[abxy]?\$[./$A-Za-z0-9]*'?")  # or a part of one
 _MAPPING: Final = "tag:yaml.org,2002:map"
 
 
 class _Secret(ValueError):
-    """A mistake in a value that must not be shown."""
+    """A mistake whose message must not show the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """A web configuration that can be used: ``headers`` go on every response, ``users`` are bcrypt hashes by name."""
+    """A valid web configuration: ``headers`` of every response, ``users`` as bcrypt hashes by name."""
 
     tls_config: TlsConfig | None = None
     tls: Tls | None = None
@@ -37,10 +37,10 @@ class WebConfig:
 
 
 def parse(text: str | bytes, folder: Path, loading: Callable[[list[Path]], None] | None = None) -> WebConfig:
-    """Read a web configuration; relative paths in it are relative to ``folder``.
+    """Parse a web configuration; paths in it are relative to ``folder``.
 
-    ``loading`` is told the files that it names just before they are read. Raises
-    :class:`~exporter.errors.SettingsError` with every mistake, those in the certificates included.
+    ``loading`` is called with the files that it names, just before they are read. Raises
+    :class:`~exporter.errors.SettingsError` with all mistakes, including those in the certificates.
     """
     mistakes: list[str] = []
     sections = _section("", _yaml(text), _SECTIONS, mistakes)
@@ -58,16 +58,16 @@ def parse(text: str | bytes, folder: Path, loading: Callable[[list[Path]], None]
 
 
 def asks_for_tls(text: str | bytes) -> bool:
-    """Whether a web configuration turns on TLS, however good the rest of it is.
+    """Return whether a web configuration turns on TLS, valid or not.
 
-    Raises :class:`~exporter.errors.SettingsError` for what is no YAML.
+    Raises :class:`~exporter.errors.SettingsError` if it is not YAML.
     """
     sections = _section("", _yaml(text), _SECTIONS, [])
     return bool(_section("tls_server_config", sections.get("tls_server_config"), _TLS, []))
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain YAML, and no key twice."""
+    """Loads plain YAML and refuses duplicate keys."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -76,7 +76,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for number, key in enumerate(keys):
         if key in keys[:number]:
             place = node.value[number][0].start_mark
-            raise yaml.MarkedYAMLError(problem=f"the key {shown(key)} a second time", problem_mark=place)
+            raise yaml.MarkedYAMLError(problem=f"duplicate key {shown(key)}", problem_mark=place)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -89,18 +89,17 @@ def _yaml(text: str | bytes) -> object:
     except yaml.MarkedYAMLError as problem:
         # The exception's own text quotes the line, which may hold a hash.
         place = problem.problem_mark
-        where = f" at line {place.line + 1}, column {place.column + 1}" if place is not None else ""
-        expected = "no such thing" if problem.problem and "a second time" in problem.problem else "YAML"
-        raise _refusal([f"expected {expected}{where}, got {problem.problem}"]) from None
+        where = f"line {place.line + 1}, column {place.column + 1}: " if place is not None else ""
+        raise _refusal([f"{where}{problem.problem}"]) from None
     except (yaml.YAMLError, RecursionError, ValueError, TypeError):
-        raise SettingsError(["expected YAML in UTF-8"]) from None
+        raise SettingsError(["not YAML in UTF-8"]) from None
 
 
 Parser = Callable[[object], Any]
 
 
 def _section(name: str, data: object, keys: Mapping[str, Parser], mistakes: list[str]) -> dict[str, Any]:
-    """The values of one mapping's keys; those that are empty are as good as missing."""
+    """Return the parsed values of a mapping; an empty value counts as missing."""
     where = f"{name}: " if name else ""
     if data is None:
         return {}
@@ -110,7 +109,7 @@ def _section(name: str, data: object, keys: Mapping[str, Parser], mistakes: list
     values = {}
     for key, value in data.items():
         if key not in keys:
-            mistakes.append(f"{where}expected any of {', '.join(keys)}, got the key {shown(key)}")
+            mistakes.append(f"{where}unknown key {shown(key)} (known: {', '.join(keys)})")
         elif value is not None and value != "":
             try:
                 values[key] = keys[key](value)
@@ -122,7 +121,7 @@ def _section(name: str, data: object, keys: Mapping[str, Parser], mistakes: list
 
 
 def _refusal(mistakes: list[str]) -> SettingsError:
-    # A hash may stand anywhere by mistake: in another section, in a list, or as the name where the name is the hash.
+    # A hash may be in the wrong place: in another section, in a list, or swapped with the name.
     return SettingsError([_ANY_HASH.sub("(a hash)", line) for line in mistakes])
 
 
@@ -144,13 +143,13 @@ def _header(value: object) -> str:
 
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
-        raise ValueError("a list of texts")
+        raise ValueError("a list of strings")
     return tuple(value)
 
 
 def _boolean(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("true or false")  # noqa: TRY004 - as every parser here
+        raise ValueError("true or false")  # noqa: TRY004 - every parser here raises ValueError
     return value
 
 
@@ -173,14 +172,14 @@ def _some_of(*choices: str, at_most: int = 99, why: str = "") -> Callable[[objec
     return parse_choices
 
 
-def _instead(what: str) -> Parser:
+def _unsupported(what: str) -> Parser:
     def refuse(_: object) -> object:
         raise _Secret(what)
 
     return refuse
 
 
-_FROM_FILES: Final = "expected {}_file instead, for Python's ssl reads this from files alone"
+_FROM_FILES: Final = "not supported, because Python's ssl reads it only from a file; use {}_file"
 _TLS: Final[dict[str, Parser]] = {
     "cert_file": _text,
     "key_file": _text,
@@ -192,9 +191,9 @@ _TLS: Final[dict[str, Parser]] = {
     "cipher_suites": _some_of(*CIPHERS, *TLS13_CIPHERS),
     "curve_preferences": _some_of(*CURVES, at_most=1, why=" (Python's ssl takes only one)"),
     "prefer_server_cipher_suites": _boolean,
-    **{key: _instead(_FROM_FILES.format(key)) for key in ("cert", "key", "client_ca")},
+    **{key: _unsupported(_FROM_FILES.format(key)) for key in ("cert", "key", "client_ca")},
 }
-# HTTP/2 is offered to clients that ask for it, where there is TLS. This server speaks HTTP/1.1, which all of them do.
+# http2 only offers HTTP/2 to TLS clients. This server speaks HTTP/1.1, which every client does, so both values hold.
 _HTTP: Final[dict[str, Parser]] = {"http2": _boolean, "headers": _as_is}
 _HEADERS: Final[dict[str, Parser]] = {
     "Content-Security-Policy": _header,
@@ -207,34 +206,34 @@ _SECTIONS: Final[dict[str, Parser]] = {
     "tls_server_config": _as_is,
     "http_server_config": _as_is,
     "basic_auth_users": _as_is,
-    "rate_limit": _instead("expected no such section, for this exporter has limits of its own (--limit.*)"),
+    "rate_limit": _unsupported("not supported; this exporter has its own limits (--limit.*)"),
 }
 
 
 def _missing(data: object) -> list[str]:
-    """The files that there must be and are not; one that is named wrongly has had its mistake told."""
+    """Return the required files that are not named; a wrong name is a mistake that is already reported."""
     return [key for key in ("cert_file", "key_file") if isinstance(data, dict) and not data.get(key)]
 
 
 def _tls_config(given: dict[str, Any], missing: list[str], folder: Path, mistakes: list[str]) -> TlsConfig | None:
-    """The section as a whole, if it makes sense as one."""
+    """Return the whole section, or add mistakes if its values contradict each other or are missing."""
     if not given:
         return None
     config = TlsConfig(
         **{"cert_file": folder, "key_file": folder}
         | {key: folder / value if key.endswith("_file") else value for key, value in given.items()}
     )
-    wrong = [f"{key}: expected the name of a file" for key in missing]
+    wrong = [f"{key}: required" for key in missing]
     if config.client_ca_file is None and config.client_auth_type != "NoClientCert":
-        wrong.append(f"client_ca_file: expected a file, for client_auth_type is {config.client_auth_type}")
+        wrong.append(f"client_ca_file: required by client_auth_type {config.client_auth_type}")
     if config.client_ca_file is not None and config.client_auth_type == "NoClientCert":
-        wrong.append("client_auth_type: expected RequireAndVerifyClientCert, for there is a client_ca_file")
+        wrong.append("client_auth_type: must be RequireAndVerifyClientCert if client_ca_file is set")
     if config.client_allowed_sans and config.client_auth_type != "RequireAndVerifyClientCert":
-        wrong.append("client_auth_type: expected RequireAndVerifyClientCert, for there are client_allowed_sans")
+        wrong.append("client_auth_type: must be RequireAndVerifyClientCert if client_allowed_sans is set")
     if VERSIONS[config.min_version] > VERSIONS[config.max_version]:
-        wrong.append(f"min_version: expected at most max_version, which is {config.max_version}")
+        wrong.append(f"min_version: {config.min_version} is above max_version ({config.max_version})")
     if config.cipher_suites and config.min_version == "TLS12" and CIPHERS.keys().isdisjoint(config.cipher_suites):
-        wrong.append("cipher_suites: expected one for TLS 1.2 as well, or min_version: TLS13")
+        wrong.append("cipher_suites: none is for TLS 1.2; add one, or set min_version: TLS13")
     mistakes += [f"tls_server_config.{line}" for line in wrong]
     return None if wrong or not {"cert_file", "key_file"} <= given.keys() else config
 
@@ -243,14 +242,14 @@ def _users(data: object, mistakes: list[str]) -> dict[str, bytes]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        mistakes.append("basic_auth_users: expected a mapping from names to bcrypt hashes")
+        mistakes.append("basic_auth_users: expected a mapping of names to bcrypt hashes")
         return {}
     users = {}
     for name, password in data.items():
         if not isinstance(name, str) or not name or ":" in name:
-            mistakes.append(f"basic_auth_users: expected a name that is text without a colon, got {shown(name)}")
+            mistakes.append(f"basic_auth_users: expected a name without a colon, got {shown(name)}")
         elif not isinstance(password, str) or not _HASH.fullmatch(password):
-            mistakes.append(f"basic_auth_users.{shown(name)}: expected a bcrypt hash, such as htpasswd -nBC 10 writes")
+            mistakes.append(f"basic_auth_users.{shown(name)}: not a bcrypt hash; make one with htpasswd -nBC 10")
         else:
             users[name] = password.encode()
     return users

@@ -1,1 +1,1 @@
-"""Every option, declared once: flags, variables and keywords come in, checked options go out."""
+"""Options: reads and checks flags, environment variables and keywords."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen; an empty ``host`` is every address of the machine."""
+    """An address to listen on; an empty ``host`` means every address of the machine."""
 
     host: str
     port: int
@@ -19,8 +19,8 @@ class Address:
 
     @property
     def near(self) -> Address:
-        """The address at which this machine itself reaches a server that listens here."""
-        with suppress(ValueError):  # a name is as good from here as from elsewhere
+        """The address at which this machine reaches a server that listens on this one."""
+        with suppress(ValueError):  # a host name is kept as it is
             if not self.host or ipaddress.ip_address(self.host).is_unspecified:
                 return Address("::1" if ":" in self.host else "127.0.0.1", self.port)
         return self

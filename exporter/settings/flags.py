@@ -1,4 +1,4 @@
-"""The table of flags: each option of the command line, with its variable, declared once."""
+"""The table of flags: each command-line option with its environment variable, declared once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PREFIX: Final = "CLIPPER_EXPORTER_"
 class Option:
     """One option of a part: ``serve``, ``store``, ``log`` or ``demo``.
 
-    It sets a field of the part, or ``field.key``. Without a ``default``, an empty variable is as if there were none.
+    It sets a field of the part, or ``field.key``. Without a ``default``, an empty variable counts as not set.
     """
 
     flag: str
@@ -111,6 +111,6 @@ TABLE: Final = (
     _option("--web.grafana-url URL", "serve.links.Grafana", values.url)("Address of Grafana, to which the page links."),
     _option("--log.level LEVEL", "log.level", values.level, "info")(f"Lowest level to log: {', '.join(logs.LEVELS)}."),
     _option("--log.format FORMAT", "log.format", values.log_format, "logfmt")(f"One of {', '.join(logs.FORMATS)}."),
-    _option("--demo.seed N", "demo.seed", values.whole, 4)("The same seed plays the same simulated streams."),
+    _option("--demo.seed N", "demo.seed", values.integer, 4)("The same seed plays the same simulated streams."),
     _option("--demo.speed FACTOR", "demo.speed", values.factor, 1)("Speed at which the recorded streams are played."),
 )

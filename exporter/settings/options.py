@@ -1,4 +1,4 @@
-"""The options of a process, checked as a whole: ``serve()`` and the command line build the same."""
+"""The options of each part; ``serve()`` and the command line build and check the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _field(check: Callable[[Any], Any], **more: Any) -> Any:
 
 
 def _check(options: Any) -> None:
-    """Keep what the checks of the fields return; raises :class:`SettingsError`, which holds every mistake."""
+    """Replace the fields of frozen ``options`` with the checked values; raises :class:`SettingsError`."""
     mistakes = []
     for each in fields(options):
         value = getattr(options, each.name)
@@ -34,14 +34,14 @@ def _check(options: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """How much the web server takes on before it refuses.
+    """The limits of the web server.
 
-    ``connections`` and live ``subscribers`` are counted at once; there are fewer of the latter, so that a scrape finds
-    a place. ``header_bytes`` is the size of a request's line and headers, ``header_seconds`` what they, and before them
-    the TLS handshake, may take to arrive. Raises :class:`~exporter.errors.SettingsError`.
+    ``connections`` and live ``subscribers`` may be open at once; subscribers must be fewer, so that scrapes get a
+    connection. ``header_bytes`` limits the request line and headers, ``header_seconds`` the time for them and for the
+    TLS handshake. Raises :class:`~exporter.errors.SettingsError`.
     """
 
-    # With what else is open, below the 1,024 files that many systems allow a process.
+    # With other open files, below the limit of 1,024 per process that many systems have.
     connections: int = _field(values.count, default=512)
     subscribers: int = _field(values.count, default=256)
     header_bytes: int = _field(values.count, default=16 * 1024)
@@ -50,8 +50,8 @@ class HttpLimits:
     def __post_init__(self) -> None:
         _check(self)
         if self.subscribers >= self.connections:
-            problem = f"{self.subscribers} live subscribers leave none of {self.connections} connections to scrapes"
-            raise SettingsError([f"subscribers: {problem}"])
+            problem = f"leave no connection for scrapes (connections: {self.connections})"
+            raise SettingsError([f"subscribers: {self.subscribers} live subscribers {problem}"])
 
 
 def _http_limits(value: object) -> HttpLimits:
@@ -61,7 +61,7 @@ def _http_limits(value: object) -> HttpLimits:
 
 
 class ServeKeywords(TypedDict, total=False):
-    """The keywords of ``serve()``: the fields of :class:`ServeOptions` beside ``port`` and ``address``."""
+    """The keywords of ``serve()``: the fields of :class:`ServeOptions` except ``port`` and ``address``."""
 
     telemetry_path: str
     push_token: str | None
@@ -75,13 +75,13 @@ class ServeKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """How a server serves. Raises :class:`~exporter.errors.SettingsError`, which holds every mistake.
+    """The options of a server. Raises :class:`~exporter.errors.SettingsError` with all mistakes.
 
-    ``port`` 0 is any free one, ``address`` ``""`` every address of the machine. ``telemetry_path`` is where Prometheus
-    scrapes. A push must bring the ``push_token`` if there is one, and may hold ``body_bytes``. ``links`` are addresses
-    that the page leads to, by the text of their links. ``web_config`` is a file that turns on TLS and passwords.
-    Pages of ``cors_origins`` may read the numbers, those of every origin if it is ``["*"]``. ``storage`` is the folder
-    in which counters outlive restarts.
+    ``port`` 0 means a free port, ``address`` ``""`` every address of the machine. ``telemetry_path`` is the path that
+    Prometheus scrapes. If ``push_token`` is set, pushes must send it; their bodies may have ``body_bytes`` at most.
+    ``links`` are URLs shown on the page, by their text. ``web_config`` is a file that turns on TLS and passwords.
+    Pages of ``cors_origins`` may read the numbers, or pages of every origin if it is ``["*"]``. ``storage`` is a folder
+    that keeps counters across restarts.
     """
 
     port: int = _field(values.port, default=9309)
@@ -106,7 +106,7 @@ class ServeOptions:
 
 @dataclass(frozen=True)
 class StoreOptions:
-    """The options of the store of a process."""
+    """The options of the process's store."""
 
     limits: Limits
     trigger_types: tuple[str, ...]
@@ -114,13 +114,13 @@ class StoreOptions:
     time_zone: tzinfo | None
 
     def keywords(self) -> dict[str, Any]:
-        """What :meth:`SharedStats.create <exporter.store.shared.SharedStats.create>` takes."""
+        """Return the keywords of :meth:`SharedStats.create <exporter.store.shared.SharedStats.create>`."""
         return dict(vars(self))
 
 
 @dataclass(frozen=True)
 class LogOptions:
-    """What is logged, and how."""
+    """The options of the log."""
 
     level: str
     format: str
@@ -128,7 +128,7 @@ class LogOptions:
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """Which streams the demo plays."""
+    """The options of the demo."""
 
     seed: int
     speed: float

@@ -1,4 +1,4 @@
-"""Reading settings: from flags, variables and keywords to options, with every mistake at once."""
+"""Builds options from flags, variables and keywords, and reports all mistakes at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from exporter.store.validation import Limits
 
 logger = logging.getLogger("exporter")
 
-# The variables without a flag, which only ``shared_stats`` reads.
+# Environment variables without a flag, which only ``shared_stats`` reads.
 STRICT: Final = f"{PREFIX}STRICT"
 URL: Final = f"{PREFIX}URL"
 TOKEN: Final = f"{PREFIX}TOKEN"
@@ -28,7 +28,7 @@ _KEYWORDS: Final = {each.name for each in fields(ServeOptions)}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that the command line can choose."""
+    """All settings of the command line."""
 
     serve: ServeOptions
     store: StoreOptions
@@ -39,7 +39,7 @@ class Settings:
     def read(cls, flags: Mapping[str, str], environ: Mapping[str, str], rows: Collection[Option] = TABLE) -> Settings:
         """Read the options of ``rows`` from ``flags`` (text by flag), then ``environ``; the others have their defaults.
 
-        Raises :class:`~exporter.errors.SettingsError`, which holds every mistake.
+        Raises :class:`~exporter.errors.SettingsError` with all mistakes.
         """
         reader = _Reader(rows, flags, environ)
         serve, store = reader.serve({}), reader.store()
@@ -51,11 +51,11 @@ class Settings:
 def serve_options(keywords: Mapping[str, Any], environ: Mapping[str, str]) -> ServeOptions:
     """Build the options of ``serve()`` from its ``keywords``, then ``environ``, then the defaults.
 
-    Raises :class:`~exporter.errors.SettingsError`, which holds every mistake, and ``TypeError`` for another keyword.
+    Raises :class:`~exporter.errors.SettingsError` with all mistakes, and ``TypeError`` for an unknown keyword.
     """
     for name in keywords.keys() - _KEYWORDS:
         raise TypeError(f"serve() has no keyword {name!r}{nearest(name, _KEYWORDS)}")
-    # The variable of an option that is passed as a keyword is not looked at.
+    # A keyword overrides the variable, which is then not checked.
     passed = {*keywords} | ({"listen"} if {"port", "address"} <= keywords.keys() else set())
     reader = _Reader([option for option in TABLE if option.sets.partition(".")[0] not in passed], None, environ)
     options = reader.serve(keywords)
@@ -64,20 +64,20 @@ def serve_options(keywords: Mapping[str, Any], environ: Mapping[str, str]) -> Se
 
 
 def store_options(environ: Mapping[str, str]) -> tuple[StoreOptions, tuple[str, ...]]:
-    """Read the options of this process's store, and the mistakes, in whose place the defaults stand."""
+    """Return the options of the process's store and a list of mistakes; an invalid option keeps its default."""
     reader = _Reader(TABLE, None, environ)
     return reader.store(), tuple(reader.mistakes)
 
 
 class _Reader:
-    """Reads the options of ``rows`` and collects the mistakes. Without ``flags``, a mistake names the variable."""
+    """Reads the options in ``rows`` and collects mistakes, which name the variable if ``flags`` is ``None``."""
 
     def __init__(self, rows: Collection[Option], flags: Mapping[str, str] | None, environ: Mapping[str, str]) -> None:
         self.mistakes: list[str] = []
         self._rows, self._flags, self._environ = rows, flags, environ
 
     def fields(self, part: str) -> dict[str, Any]:
-        """Read the fields of a part; one that has keys is a dictionary."""
+        """Return the values of a part by field; a field with keys is a dictionary."""
         found: dict[str, Any] = {}
         for option in (option for option in TABLE if option.part == part):
             name, _, key = option.sets.partition(".")
@@ -86,12 +86,12 @@ class _Reader:
         return found
 
     def serve(self, keywords: Mapping[str, Any]) -> ServeOptions:
-        """Build the options of the server; ``keywords`` win."""
+        """Build the options of the server; ``keywords`` override values."""
         found = self.fields("serve")
         listen = found.pop("listen")
         try:
             found["limits"] = HttpLimits(**found["limits"])
-        except SettingsError as problem:  # each limit is right, so these two contradict each other
+        except SettingsError as problem:  # each limit is valid, but not both together
             del found["limits"]
             self._refuse("limits.subscribers", str(problem).removeprefix("subscribers: "))
         try:
@@ -115,7 +115,7 @@ class _Reader:
         return StoreOptions(**{**found, "limits": limits})
 
     def refuse_mistakes(self) -> None:
-        """Raise :class:`~exporter.errors.SettingsError` if there are any."""
+        """Raise :class:`~exporter.errors.SettingsError` if there are mistakes."""
         if self.mistakes:
             raise SettingsError(self.mistakes)
 
@@ -129,7 +129,7 @@ class _Reader:
         return option.value
 
     def _given(self, option: Option) -> tuple[str, str | None]:
-        """The name under which an option is given, or could be, and its text."""
+        """Return the flag or variable to name in a mistake, and the text given."""
         if self._flags is not None and (option.flag in self._flags or option.variable not in self._environ):
             return option.flag, self._flags.get(option.flag)
         return option.variable, self._environ.get(option.variable)
@@ -140,17 +140,17 @@ class _Reader:
 
 
 def options() -> dict[str, Option]:
-    """Every option by the field that it sets, in the order of ``--help``."""
+    """Return every option by the field that it sets, in the order of ``--help``."""
     return {option.sets: option for option in TABLE}
 
 
 def is_strict(environ: Mapping[str, str]) -> bool:
-    """Whether ``CLIPPER_EXPORTER_STRICT`` asks for refused updates to be raised instead of logged."""
+    """Return whether ``CLIPPER_EXPORTER_STRICT`` is on: a refused update raises instead of being logged."""
     return environ.get(STRICT, "0") not in {"", "0"}
 
 
 def read_token(source: str, file: str) -> str | None:
-    """Read the token in ``file``, if one is named; raises :class:`~exporter.errors.SettingsError` about ``source``."""
+    """Return the token in ``file``; raises :class:`~exporter.errors.SettingsError`, which names ``source``."""
     try:
         return values.token_in(file) if file else None
     except ValueError as problem:
@@ -158,19 +158,19 @@ def read_token(source: str, file: str) -> str | None:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """The variables that begin as ours do and mean nothing: most likely misspelt."""
+    """Return the unknown variables with our prefix, most likely misspelt."""
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in _VARIABLES)
 
 
 def warn_of_unknown_variables(environ: Mapping[str, str]) -> None:
-    """Log a warning for each variable that is most likely misspelt."""
+    """Log a warning for each unknown variable with our prefix."""
     for name in unknown_variables(environ):
-        told = nearest(name, _VARIABLES, 0.9) or ": is it misspelt?"
-        logger.warning("environment variable %s is not known%s", name, told)
+        hint = nearest(name, _VARIABLES, 0.9) or ": is it misspelt?"
+        logger.warning("unknown environment variable %s%s", name, hint)
 
 
 def nearest(name: str, known: Iterable[str], near: float = 0.7) -> str:
-    """The end of a message about ``name``: the nearest of ``known``, or nothing if none is that ``near``."""
+    """Return the end of a message about ``name``: the nearest of ``known``, or ``""`` if none is that ``near``."""
     import difflib  # noqa: PLC0415 - only a mistake needs it
 
     found = difflib.get_close_matches(name, sorted(known), 1, near)

@@ -1,7 +1,7 @@
-"""What the value of an option may be.
+"""Checks and parsers of option values.
 
-Each function takes a value, or its text, and returns what is kept. It raises ``ValueError``, which says what is wrong;
-the caller names the option.
+Each function takes a value or its text, and returns the value to use, or raises ``ValueError`` with the problem. The
+caller adds the name of the option to the message.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _UNITS: Final = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s"
 
 
 def _text(pattern: str, what: str, read: Callable[[str], _T]) -> Callable[[object], _T]:
-    """Make the function that reads text of this pattern."""
+    """Return a parser that accepts text of this pattern and converts it with ``read``."""
 
     def checked(value: object) -> _T:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
@@ -38,7 +38,7 @@ def _text(pattern: str, what: str, read: Callable[[str], _T]) -> Callable[[objec
 
 
 def port(value: object) -> int:
-    """Check a port; 0 is any free one."""
+    """Check a port; 0 means a free port."""
     if type(value) is not int:
         raise ValueError(f"{value!r} is not a whole number")
     if not 0 <= value <= 65535:
@@ -47,14 +47,14 @@ def port(value: object) -> int:
 
 
 def host(value: object) -> str:
-    """Check the name or the IP address of this machine; ``""`` is every address."""
+    """Check a host name or IP address to listen on; ``""`` means every address."""
     if not isinstance(value, str) or not value.isprintable() or " " in value:
-        raise ValueError(f"{value!r} is not an IP address or the name of a host")
+        raise ValueError(f"{value!r} is not an IP address or host name")
     if ":" in value:
         try:
             ipaddress.IPv6Address(value)
         except ValueError:
-            raise ValueError(f"{value!r} is not an IPv6 address, and a port does not belong here") from None
+            raise ValueError(f"{value!r} is not an IPv6 address (give the port separately)") from None
     return value
 
 
@@ -68,20 +68,20 @@ def _address(text: str) -> Address:
 
 
 def _free_path(text: str) -> str:
-    # The page loads its files from beside itself; each has a path of its own.
+    # Each file of the page has its own path at the root.
     page = {f"/{file.name}" for file in (resources.files("exporter") / "static").iterdir()}
     if re.match(r"/(-|api|socket\.io)(/|$)", text) or text in page:
-        raise ValueError(f"{text!r} is taken by another route: choose a path such as /metrics")
+        raise ValueError(f"{text!r} is the path of another route; choose a path such as /metrics")
     return text
 
 
 def links(value: Mapping[str, str] | None) -> dict[str, str]:
-    """Check addresses of the web by the text of their links; one without an address is left out."""
+    """Check the URLs of links, by their text; links without a URL are left out."""
     return {name: url(address) for name, address in (value or {}).items() if address}
 
 
 def origins(value: str | Iterable[object]) -> tuple[str, ...]:
-    """Check origins of the web, or ``*``; in text, commas separate them."""
+    """Check web origins, or ``*``; commas separate them in text."""
     found = _listed(value) if isinstance(value, str) else tuple(value)
     is_origin = re.compile(r"https?://[^\s/?#@,*]+").fullmatch
     if found != ("*",) and not all(isinstance(each, str) and is_origin(each) for each in found):
@@ -91,11 +91,11 @@ def origins(value: str | Iterable[object]) -> tuple[str, ...]:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Read names separated by commas."""
+    """Parse names separated by commas."""
     found = _listed(text)
-    # Arguments and variables that are not valid UTF-8 reach Python as text with lone surrogates.
+    # Python represents bytes of arguments and variables that are not UTF-8 as lone surrogates.
     if not all(found) or len(set(found)) != len(found) or re.search("[\ud800-\udfff]", text):
-        raise ValueError(f"{text!r} is not a list of names in UTF-8, separated by commas, none empty, none twice")
+        raise ValueError(f"{text!r} is not a list of different names, in UTF-8 and separated by commas")
     return found
 
 
@@ -104,7 +104,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def file(value: object, kind: str = "file") -> str:
-    """Check the name of a file, or of an entry of another ``kind``."""
+    """Check the name of a file, or of another ``kind`` of path."""
     name = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(name, str) or not name:
         raise ValueError(f"{value!r} does not name a {kind}")
@@ -112,17 +112,17 @@ def file(value: object, kind: str = "file") -> str:
 
 
 def token(value: object) -> str:
-    """Check the token that a push must bring."""
+    """Check the push token."""
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
-        # The message leaves the token out: it is a secret.
+        # The token is a secret, so the message does not show it.
         raise ValueError("the token is not one word of printable ASCII characters")
     return value
 
 
 def token_in(name: str) -> str:
-    """Read the token that a file holds."""
+    """Return the token in a file."""
     try:
-        # Bytes that are not ASCII are replaced by a character that no token has.
+        # Bytes that are not ASCII become a character that tokens cannot have.
         return token(Path(file(name)).read_text(encoding="ascii", errors="replace").strip())
     except OSError as problem:
         raise ValueError(f"{name} cannot be read ({problem.strerror})") from None
@@ -147,7 +147,7 @@ def _duration(text: str) -> float:
 
 
 def positive(text: str) -> float:
-    """Read a duration above 0, in seconds."""
+    """Parse a duration above 0 to seconds."""
     found = duration(text)
     if not found:
         raise ValueError(f"{text!r} is not a duration above 0, such as 10s")
@@ -155,16 +155,15 @@ def positive(text: str) -> float:
 
 
 def zone(text: str) -> tzinfo | None:
-    """Read the name of a time zone; ``None`` is the machine's own."""
+    """Parse the name of a time zone; ``None`` means the machine's own."""
     if text == "local":
         return None
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - slow to import, and few name a zone
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - slow to import, rarely needed
 
     try:
         return ZoneInfo(text)
     except (OSError, ValueError, LookupError):
-        problem = f"{text!r} is not local, nor a name of the IANA time zone database such as Europe/Berlin"
-        raise ValueError(problem) from None
+        raise ValueError(f"{text!r} is neither local nor an IANA time zone such as Europe/Berlin") from None
 
 
 address: Final = _text(
@@ -173,10 +172,10 @@ address: Final = _text(
     _address,
 )
 path: Final = _text(r"/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]", "a path such as /metrics", _free_path)
-url: Final = _text(r"https?://[^\s\"'<>]+", "an address that begins with http:// or https://", str)
+url: Final = _text(r"https?://[^\s\"'<>]+", "a URL that begins with http:// or https://", str)
 folder: Final = partial(file, kind="folder")
 counted: Final = _text(r"[0-9]{1,12}", "a whole number of at least 1", lambda text: count(int(text)))
-whole: Final = _text(r"-?[0-9]{1,18}", "a whole number", int)
+integer: Final = _text(r"-?[0-9]{1,18}", "a whole number", int)
 factor: Final = _text(r"(?=.*[1-9])[0-9]{1,6}(\.[0-9]{1,6})?", "a number above 0, such as 1 or 2.5", float)
 duration: Final = _text(
     "0|(?=.)" + "".join(f"([0-9]{{1,9}}{unit})?" for unit in _UNITS),

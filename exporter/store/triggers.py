@@ -30,7 +30,7 @@ class Trigger(NamedTuple):
     details: str
 
     def entry(self) -> TriggerEntry:
-        """Return the trigger as plain data, new at each call, so that the caller may change it."""
+        """Return the trigger as plain data; a new object each time, which the caller may change."""
         return {
             "streamer": self.streamer,
             "type": self.type,
@@ -60,18 +60,19 @@ class RecentTriggers:
 
     def add(self, trigger: Trigger) -> None:
         """Insert a trigger by its time, before those of the same time; forget the oldest of more than 20."""
-        place = next((at for at, other in enumerate(self._triggers) if other.at <= trigger.at), len(self._triggers))
+        newest = self.copy()  # a signal handler may add one meanwhile
+        place = next((at for at, other in enumerate(newest) if other.at <= trigger.at), len(newest))
         if place < RECENT_TRIGGERS:
             if len(self._triggers) == RECENT_TRIGGERS:
                 self._triggers.pop()
             self._triggers.insert(place, trigger)
 
     def copy(self) -> tuple[Trigger, ...]:
-        """Return the triggers as they are now."""
+        """Return a copy of the triggers."""
         return tuple(self._triggers)
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Remove all triggers."""
         self._triggers.clear()
 
 

@@ -1,1 +1,1 @@
-"""The HTTP server: requests come in; the page, scrapes, snapshots and answers to pushes go out."""
+"""The HTTP server: serves scrapes, the page and snapshots, and receives pushes."""

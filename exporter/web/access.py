@@ -1,4 +1,4 @@
-"""Who may come in, and who may push: decided here alone, for the guard, the receiver and the description."""
+"""Access rules: who may send requests and who may push. The middleware and the receiver ask this module."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def _nobody() -> Mapping[str, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may come in: if there are ``users`` now, who gives the password of one, but for the open paths.
+    """The access rules of one server.
 
-    Who may push: who brings the ``token``; if there is none, a user, or everybody of this machine if ``local``, which
-    is listening on a loopback address. Raises ``ValueError`` for a token that is not one printable word.
+    If there are ``users``, every path except the open paths needs the password of one. A push needs the ``token``.
+    Without a token, a push needs a user's password, or must come from this machine if the server is ``local`` (listens
+    on a loopback address). Raises ``ValueError`` if the token is not one printable word.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -45,7 +46,7 @@ class Access:
                 raise ValueError(f"push_token: {problem}") from None
 
     def __str__(self) -> str:
-        """Who may push."""
+        """Return who may push."""
         if self.token is not None:
             return "with the token"
         if self.needs_password:
@@ -54,35 +55,37 @@ class Access:
 
     @property
     def needs_password(self) -> bool:
-        """Whether all but the open paths, and pushes with a token, needs a password now."""
+        """True if requests need a password now, except on the open paths and for pushes with a token."""
         return bool(self.users())
 
     def asks_for_password(self, scope: Scope) -> bool:
-        """Whether this request needs a password: not if it pushes with a token, which :meth:`check_push` verifies."""
+        """Return whether this request needs a password. :meth:`check_push` verifies the token of a push with one."""
         if not self.needs_password or scope.get("path") in OPEN_PATHS:
             return False
         pushes = scope.get("method") == "POST" and scope.get("path") == STATS_PATH
         return self.token is None or not pushes or authorization(scope)[0] != "bearer"
 
     def check_push(self, request: Request) -> None:
-        """Raise the ``HTTPException`` that answers a request that may not push."""
+        """Raise ``HTTPException`` with status 401 or 403 if the request may not push."""
         if self.token is not None:
             scheme, given = authorization(request.scope)
             if scheme != "bearer" or not hmac.compare_digest(given.encode(), self.token.encode()):
                 raise HTTPException(
-                    401, "expected the header Authorization: Bearer with the token", {"WWW-Authenticate": "Bearer"}
+                    401,
+                    "missing or wrong push token: send the header Authorization: Bearer <token>",
+                    {"WWW-Authenticate": "Bearer"},
                 )
-        elif request.scope.get("user") is not None:  # has given a password
+        elif request.scope.get("user") is not None:  # has sent a valid password
             return
         elif not self.local:
-            raise HTTPException(403, "pushing needs a token where other machines may connect: see --push.token-file")
+            raise HTTPException(403, "other machines can connect, so pushing needs a token: see --push.token-file")
         elif not _is_loopback(_host(request)):
-            # A page of another site may have its own name lead here, and is then no longer of another origin.
-            raise HTTPException(403, "pushing without a token needs localhost or a loopback address as the host")
+            # DNS rebinding: another site can point its own name at this machine, and then counts as the same origin.
+            raise HTTPException(403, "pushing without a token needs localhost or a loopback address in the Host header")
 
 
 def authorization(scope: Scope) -> tuple[str, str]:
-    """The scheme, in small letters, and the credentials that a request comes with; both may be empty."""
+    """Return the scheme, in lower case, and the credentials of the Authorization header; both may be empty."""
     scheme, _, rest = Headers(scope=scope).get("authorization", "").partition(" ")
     return scheme.lower(), rest.strip()
 
@@ -93,7 +96,7 @@ def _host(request: Request) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    """Return whether ``host`` is ``localhost``, or an address of 127.0.0.0/8 or ``[::1]`` itself: no name of DNS is."""
+    """Return whether ``host`` is ``localhost``, an address in 127.0.0.0/8 or ``[::1]``; no other name is."""
     bracketed = host.startswith("[") and host.endswith("]")
     try:
         address = ipaddress.ip_address(host[1:-1] if bracketed else host)

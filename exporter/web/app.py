@@ -1,4 +1,4 @@
-"""The HTTP interface: routes only, over what :func:`create_app` is given."""
+"""The routes of the HTTP interface."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from exporter.web import documents
 from exporter.web.access import STATS_PATH, Access
 from exporter.web.extra import socketio_app
 from exporter.web.receiver import Receiver
-from exporter.web.subscriber_limit import Places
+from exporter.web.subscriber_limit import SubscriberLimit
 
 _EVENT_STREAM: Final = "text/event-stream"
-_COMMIT_SECONDS: Final = 1.0  # that a scrape waits for the disk: scrapes every few seconds must get through
+_COMMIT_SECONDS: Final = 1.0  # the longest that a scrape waits for the disk; less than a scrape timeout
 
 
 class _Json(Response):
@@ -42,11 +42,11 @@ class _Json(Response):
         return (content if isinstance(content, str) else compact(content)).encode()
 
 
-class _Within(Response):
-    """A response that is sent if there is a place for one more subscriber."""
+class _LimitedResponse(Response):
+    """A response to a live subscriber, or 503 if there are too many."""
 
-    def __init__(self, places: Places, response: Response) -> None:
-        self._answer = places.within(response)
+    def __init__(self, subscriber_limit: SubscriberLimit, response: Response) -> None:
+        self._answer = subscriber_limit.wrap(response)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._answer(scope, receive, send)
@@ -61,23 +61,23 @@ def create_app(
     *,
     storage: Storage | None = None,
     own: OwnMetrics | None = None,
-    places: Places | None = None,
+    subscriber_limit: SubscriberLimit | None = None,
 ) -> Starlette:
-    """Make the ASGI application over a store and a registry whose families are served beside the store's own.
+    """Return the ASGI application that serves ``store`` and the other families in ``registry``.
 
-    The store's families need not be registered there. ``hub`` pushes what changes, ``access`` says who may push,
-    ``places`` bounds live subscribers, ``own`` are the exporter's own metrics, by default those that ``hub`` counts in.
-    With a ``storage``, a scrape shows only what is on disk: after a crash, a counter that was seen would fall, which
-    Prometheus takes for a reset and counts it all again. Raises ``ValueError`` if another store's families are in
-    ``registry``.
+    The store's families need not be in ``registry``. ``hub`` sends live updates, ``access`` says who may push,
+    ``subscriber_limit`` limits live subscribers, and ``own`` holds the exporter's own metrics (default: the hub's).
+    With a ``storage``, a scrape shows only what is on disk. Otherwise a counter could fall after a crash, and
+    Prometheus would treat that as a reset and count the same events twice. Raises ``ValueError`` if ``registry`` holds
+    the families of another store.
     """
     access = access or Access(options.push_token)
     receiver = Receiver(store, access, options.body_bytes, storage)
     own = own or hub.own
-    places = places or Places(options.limits, own=own)
+    subscriber_limit = subscriber_limit or SubscriberLimit(options.limits, own=own)
     exposition = Exposition(store, registry, own)
 
-    # Plain functions run in a pool of threads: however long a scrape takes, the event loop goes on.
+    # Starlette runs plain functions in a thread pool, so a long scrape does not block the event loop.
     def metrics(request: Request) -> Response:
         scrape = exposition.scrape(
             request.headers.get("accept", ""),
@@ -85,26 +85,26 @@ def create_app(
             frozenset(request.query_params.getlist("name[]")),
         )
         if storage is not None:
-            storage.flush(_COMMIT_SECONDS)  # what cannot be kept is served all the same
+            storage.flush(_COMMIT_SECONDS)  # samples that cannot be stored are served too
         headers = {"Vary": "Accept, Accept-Encoding"} | ({"Content-Encoding": "gzip"} if scrape.gzipped else {})
-        # Through the headers, for a media type given as such would have its character set written twice.
+        # Set as a header: Starlette would add a second charset to a media_type.
         headers |= {"Content-Type": scrape.content_type, "Content-Length": str(scrape.size)}
         return StreamingResponse(_each(scrape.parts), headers=headers)
 
     async def stats(request: Request) -> Response:
         headers = {"Vary": "Accept", "Cache-Control": "no-store"}
         if request.method == "GET" and accepted(request.headers.get("accept", "")).get(_EVENT_STREAM, 0) > 0:
-            # Some proxies gather a response before they pass it on; this header asks them not to.
+            # Asks proxies such as nginx not to buffer the stream.
             headers |= {"X-Accel-Buffering": "no"}
             stream = StreamingResponse(_events(hub, request), media_type=_EVENT_STREAM, headers=headers)
-            return _Within(places, stream)
+            return _LimitedResponse(subscriber_limit, stream)
         return _Json(await run_in_threadpool(lambda: store.snapshot().text()), headers=headers)
 
     async def push(request: Request) -> Response:
         return _Json(await receiver.receive(request), headers={"Cache-Control": "no-store"})
 
     async def api_stats(request: Request) -> Response:
-        # One route, so that whoever uses another method is told of both.
+        # One route for both methods, so that a 405 lists both in Allow.
         return await (push if request.method == "POST" else stats)(request)
 
     async def healthy(_: Request) -> Response:
@@ -117,7 +117,7 @@ def create_app(
         routes=[
             Route(options.telemetry_path, metrics),
             Route(STATS_PATH, api_stats, methods=["GET", "POST"]),
-            Mount("/socket.io", socketio_app(hub, options.cors_origins, places)),
+            Mount("/socket.io", socketio_app(hub, options.cors_origins, subscriber_limit)),
             *documents.routes(options.telemetry_path, options.links),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
@@ -133,13 +133,13 @@ async def _each(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _turn() -> None:
-    """Let the loop notice that a client has gone away: else each part that is sent to it is a line in the log."""
+    """Let the event loop notice a disconnect; otherwise asyncio logs a warning for each part that is sent."""
     await asyncio.sleep(0)
 
 
 async def _events(hub: Hub, request: Request) -> AsyncIterator[bytes]:
-    """The body of an event stream, from the ``Last-Event-ID`` on that a client gives when it comes back."""
-    # An id is the store and its version: after a restart it means nothing, and the client gets everything anew.
+    """Yield the body of an event stream, starting after the client's ``Last-Event-ID`` if it sent one."""
+    # An id is the store's instance and version. After a restart the instance differs, and the client gets a snapshot.
     instance, _, version = request.headers.get("last-event-id", "").partition(":")
     known = int(version) if instance == hub.store.instance and version.isdecimal() and len(version) < 19 else None
     async with aclosing(hub.stream(known)) as pushes:
@@ -150,13 +150,13 @@ async def _events(hub: Hub, request: Request) -> AsyncIterator[bytes]:
 
 
 async def _refused(request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, HTTPException)  # noqa: S101 # nosec B101 # Starlette calls this for no other
+    assert isinstance(problem, HTTPException)  # noqa: S101 # nosec B101 # registered for this type only
     details = [f"{request.method} {request.url.path}"]
     return _Json({"error": problem.detail, "details": details}, problem.status_code, headers=problem.headers)
 
 
 async def _invalid(_: Request, problem: Exception) -> Response:
-    assert isinstance(problem, InvalidBatch)  # noqa: S101 # nosec B101 # Starlette calls this for no other
+    assert isinstance(problem, InvalidBatch)  # noqa: S101 # nosec B101 # registered for this type only
     status = 400 if isinstance(problem, NotJson) else 422
     return _Json({"error": "nothing was applied", "details": problem.mistakes}, status)
 

@@ -1,4 +1,4 @@
-"""Bodies of requests: in bounded time, and of bounded size."""
+"""Reads request bodies, with a time limit and a size limit."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from exporter.web.middleware import refusal
 from exporter.web.refusals import Refusals, Refused
 
-BODY_SECONDS: Final = 10.0  # that a body may take to arrive
-_READ_ON: Final = 4  # times the limit that is read of a larger one, and forgotten,
-_READ_ON_SECONDS: Final = 1.0  # in this time
+BODY_SECONDS: Final = 10.0  # the longest that a body may take to arrive
+_READ_ON: Final = 4  # times the limit: how much of a larger body is read and discarded,
+_READ_ON_SECONDS: Final = 1.0  # in at most this time
 
 
-async def whole(request: Request, limit: int) -> bytes:
-    """Read a request's body, of ``limit`` bytes at most.
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return a request's body.
 
-    Raises ``HTTPException`` with 413 for a larger one and with 408 for one that takes too long, and Starlette's
-    ``ClientDisconnect`` for one that ends early.
+    Raises ``HTTPException`` with status 413 if it is larger than ``limit`` bytes and 408 if it takes too long, and
+    Starlette's ``ClientDisconnect`` if the connection ends early.
     """
     body, stream = bytearray(), request.stream()
-    told = int(request.headers.get("content-length", "0"))
-    if told <= limit:
+    announced = int(request.headers.get("content-length", "0"))
+    if announced <= limit:
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 async for chunk in stream:
@@ -37,17 +37,17 @@ async def whole(request: Request, limit: int) -> bytes:
                 else:
                     return bytes(body)
         except TimeoutError:
-            raise HTTPException(408, f"expected the whole body within {BODY_SECONDS:g} s") from None
-    if told <= limit * _READ_ON:
-        await _forget(stream, limit * _READ_ON)
-    raise HTTPException(413, f"expected a body of at most {limit} bytes")
+            raise HTTPException(408, f"the body did not arrive within {BODY_SECONDS:g} s") from None
+    if announced <= limit * _READ_ON:
+        await _discard(stream, limit * _READ_ON)
+    raise HTTPException(413, f"body too large (limit {limit} bytes)")
 
 
-async def _forget(stream: AsyncIterator[bytes], most: int) -> None:
-    """Read on, for a moment, without keeping what comes, ``most`` bytes.
+async def _discard(stream: AsyncIterator[bytes], most: int) -> None:
+    """Read and discard up to ``most`` bytes for a moment.
 
-    Most clients read no answer before they have sent everything, and a connection that is closed on unread bytes takes
-    its answer along.
+    Most clients read the response only after they have sent the whole body, and closing a connection with unread bytes
+    loses the response.
     """
     with suppress(TimeoutError, ClientDisconnect):
         async with asyncio.timeout(_READ_ON_SECONDS):
@@ -57,15 +57,15 @@ async def _forget(stream: AsyncIterator[bytes], most: int) -> None:
                     break
 
 
-def arrived(app: ASGIApp, limit: int, refusals: Refusals) -> ASGIApp:
-    """Have ``app``, which would wait for ever, answer HTTP requests only once their bodies are there as a whole."""
+def buffered(app: ASGIApp, limit: int, refusals: Refusals) -> ASGIApp:
+    """Buffer each request's body, with a time limit, before calling ``app``, which has none of its own."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
         try:
-            body = await whole(Request(scope, receive), limit)
+            body = await read_body(Request(scope, receive), limit)
         except ClientDisconnect:
             return
         except HTTPException as problem:
@@ -74,9 +74,9 @@ def arrived(app: ASGIApp, limit: int, refusals: Refusals) -> ASGIApp:
             return
         messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-        async def receive_whole() -> Message:
+        async def receive_buffered() -> Message:
             return messages.pop() if messages else await receive()
 
-        await app(scope, receive_whole, send)
+        await app(scope, receive_buffered, send)
 
     return answer

@@ -1,4 +1,4 @@
-"""Who may be connected: a bounded number, of which the idle make room."""
+"""A limit on open connections: when it is reached, idle connections are closed first."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class _Connection(Protocol):
     def end(self) -> None: ...
 
 
-class Door:
-    """Lets connections of one server in.
+class ConnectionLimit:
+    """Limits the open connections of one server.
 
-    When all places are taken, the connection that has been without a request for the longest time makes room. Only if
-    there is none is a new one refused. So whoever connects and stays silent keeps nobody out.
+    At the limit, a new connection closes the one that has been idle (without a request) the longest. If none is idle,
+    the new one is refused. So silent clients keep nobody out.
     """
 
     def __init__(
@@ -29,40 +29,40 @@ class Door:
         self.limits = limits
         self.refusals = refusals
         self.tls = tls
-        self._without_request: dict[_Connection, None] = {}  # the one that has been so longest comes first
+        self._without_request: dict[_Connection, None] = {}  # longest idle first
         self._with_request: set[_Connection] = set()
         self._established: set[Any] = set()
         own = own or OwnMetrics()
         own.gauge(CONNECTIONS).set_function(self._count)
         own.gauge(CONNECTIONS_LIMIT).set(limits.connections)
 
-    def follow(self, established: set[Any]) -> None:
-        """Count these as well: uvicorn's connections, of which WebSockets are known to it alone."""
+    def count_established(self, established: set[Any]) -> None:
+        """Count uvicorn's connections too: only uvicorn knows those upgraded to WebSocket."""
         self._established = established
 
     def _count(self) -> int:
-        # uvicorn, on the other hand, does not know connections that TLS is still being made for.
+        # uvicorn does not know connections during their TLS handshake.
         return len(self._established | self._without_request.keys() | self._with_request)
 
-    def enter(self, connection: _Connection) -> bool:
-        """Let a connection in if there is a place, or one can be made."""
+    def admit(self, connection: _Connection) -> bool:
+        """Count the connection and return True, or return False if it must be refused. May close an idle connection."""
         if self._count() >= self.limits.connections:
             if not self._without_request:
                 self.refusals.count(
                     Refused.CONNECTIONS,
-                    f"a connection: all {self.limits.connections} (--limit.connections) have requests under way",
+                    f"too many connections (--limit.connections={self.limits.connections}), and none is idle",
                 )
                 return False
             self.refusals.count(
                 Refused.IDLE,
-                f"the connection idle for longest: {self.limits.connections} (--limit.connections) are open",
+                f"too many connections (--limit.connections={self.limits.connections}): closed the longest idle one",
             )
             next(iter(self._without_request)).end()
         self._without_request[connection] = None
         return True
 
-    def note(self, connection: _Connection, *, busy: bool) -> None:
-        """Take note that a request is now under way on a connection, or no longer."""
+    def set_busy(self, connection: _Connection, *, busy: bool) -> None:
+        """Record whether a connection has a request under way."""
         if busy == (connection in self._with_request):
             return
         if busy:
@@ -72,7 +72,7 @@ class Door:
             self._with_request.discard(connection)
             self._without_request[connection] = None
 
-    def leave(self, connection: _Connection) -> None:
-        """Forget a connection."""
+    def release(self, connection: _Connection) -> None:
+        """Stop counting a connection."""
         self._without_request.pop(connection, None)
         self._with_request.discard(connection)

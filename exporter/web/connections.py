@@ -1,7 +1,7 @@
-"""Connections: how many there may be, how long each may take to ask for something, and TLS.
+"""Connections: admission, header timeout and TLS handshake.
 
-uvicorn has no timeout for a client that connects and says nothing, or little; and its limit on concurrency turns away
-the requests of those who are connected already. Both are dealt with here, before a request reaches the app.
+uvicorn has no timeout for a client that connects and sends little or nothing, and its concurrency limit refuses
+requests on connections that are already open. This module handles both before a request reaches the app.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from exporter.security.tls import SEND_ALERT, Tls
-from exporter.web.connection_limit import Door
+from exporter.web.connection_limit import ConnectionLimit
 from exporter.web.refusals import Refused
 
-# A peer that is gone without a word is noticed after about two minutes; one that does not take what it is sent, after
-# one. What a platform does not have is left out. Seconds, but for TCP_USER_TIMEOUT, which is in milliseconds.
+# A vanished peer is noticed after about two minutes, one that reads nothing after one minute. Options that the platform
+# lacks are skipped. All are in seconds, except TCP_USER_TIMEOUT, which is in milliseconds.
 _DEAD_PEERS: Final = {
     "TCP_KEEPIDLE": 60,
     "TCP_KEEPALIVE": 60,
@@ -36,39 +36,39 @@ LOG.setLevel(logging.ERROR)
 
 
 class Connection(H11Protocol):
-    """One connection, from the moment that it is accepted."""
+    """One connection, from the moment it is accepted."""
 
-    def __init__(self, door: Door, **server: Any) -> None:
+    def __init__(self, connection_limit: ConnectionLimit, **server: Any) -> None:
         super().__init__(**server)
-        # uvicorn warns of each malformed request; here they are counted and told once in a while.
+        # uvicorn logs each malformed request; here they are counted, and their log lines are rate limited.
         self.logger = LOG
-        door.follow(self.connections)
-        self._door = door
+        connection_limit.count_established(self.connections)
+        self._connection_limit = connection_limit
         self._wire: asyncio.Transport | None = None
         self._open = False
-        self._gone = False
+        self._closed = False
         self._early = b""
         self._timer: asyncio.TimerHandle | None = None
         self._securing: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a place, or be turned away; make TLS if there is to be."""
+        """Admit or refuse the connection, and start the TLS handshake if there is TLS."""
         self._wire = transport
         _notice_dead_peers(transport)
-        if not self._door.enter(self):
-            self._gone = True
-            if self._door.tls() is None:
+        if not self._connection_limit.admit(self):
+            self._closed = True
+            if self._connection_limit.tls() is None:
                 self.transport = transport
-                self._answer(503, "expected fewer connections than there are")
+                self._answer(503, f"too many connections (limit {self._connection_limit.limits.connections})")
             else:
                 transport.abort()
             return
         self._start_timer()
-        tls = self._door.tls()
+        tls = self._connection_limit.tls()
         if tls is None:
             self._begin(transport)
         else:
-            # Not a byte before the handshake has begun, which is in the loop's next turn.
+            # Read nothing before the handshake starts, in the next iteration of the event loop.
             transport.pause_reading()
             self._securing = self.loop.create_task(self._secure(transport, tls))
 
@@ -76,20 +76,26 @@ class Connection(H11Protocol):
         SEND_ALERT.set(transport.write)
         try:
             secured = await self.loop.start_tls(
-                transport, self, tls.context, server_side=True, ssl_handshake_timeout=self._door.limits.header_seconds
+                transport,
+                self,
+                tls.context,
+                server_side=True,
+                ssl_handshake_timeout=self._connection_limit.limits.header_seconds,
             )
         except OSError as problem:
-            # Who goes away by itself was not refused: those who ask whether anybody listens do.
-            if not self._gone and not isinstance(problem, ConnectionResetError):
+            # A peer that disconnects by itself was not refused; port checks do that.
+            if not self._closed and not isinstance(problem, ConnectionResetError):
                 reason = getattr(problem, "verify_message", None) or getattr(problem, "reason", None) or problem
                 self._refuse(Refused.HANDSHAKE, f"TLS handshake {self._whose()} failed: {reason}")
-            self._leave()
+            self._release()
             return
-        if secured is None or self._gone:  # the peer has gone away
-            self._leave()
+        if secured is None or self._closed:  # the peer disconnected
+            self._release()
         elif not tls.admits(secured.get_extra_info("peercert")):
-            self._refuse(Refused.HANDSHAKE, f"no name of the client's certificate {self._whose()} is allowed")
-            self._leave()
+            self._refuse(
+                Refused.HANDSHAKE, f"client certificate {self._whose()} has no name listed in client_allowed_sans"
+            )
+            self._release()
             secured.abort()
         else:
             self._begin(secured)
@@ -101,35 +107,35 @@ class Connection(H11Protocol):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, and look whether there is a request now."""
+        """Parse the data, and record whether a request is now under way."""
         if not self._open:
-            # With the last bytes of a handshake there may come the first of a request.
+            # The last bytes of a handshake may be followed by the first of a request.
             self._early += data
         elif data:
             super().data_received(data)
-            self._take_note()
+            self._update_busy()
 
     def on_response_complete(self) -> None:
-        """Be idle again, unless the next request has come already."""
+        """Become idle, unless the next request has already arrived."""
         super().on_response_complete()
-        if not self._gone:
-            self._door.note(self, busy=self._busy())
+        if not self._closed:
+            self._connection_limit.set_busy(self, busy=self._busy())
 
     def _busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _take_note(self) -> None:
-        if self._gone:
+    def _update_busy(self) -> None:
+        if self._closed:
             return
         busy = self._busy()
-        self._door.note(self, busy=busy)
+        self._connection_limit.set_busy(self, busy=busy)
         if busy:
             self._stop_timer()
         elif self._timer is None:
             self._start_timer()
 
     def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(self._door.limits.header_seconds, self._too_slow)
+        self._timer = self.loop.call_later(self._connection_limit.limits.header_seconds, self._too_slow)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -137,72 +143,73 @@ class Connection(H11Protocol):
             self._timer = None
 
     def _too_slow(self) -> None:
-        if self._open:  # the handshake has a timeout of its own
-            seconds = self._door.limits.header_seconds
+        if self._open:  # the handshake has its own timeout
+            seconds = self._connection_limit.limits.header_seconds
             self._refuse(
-                Refused.HEADER_TIME, f"no whole request {self._whose()} within {seconds:g} s (--limit.header-time)"
+                Refused.HEADER_TIME,
+                f"incomplete request headers {self._whose()} after {seconds:g} s (--limit.header-time)",
             )
-            self._answer(408, f"expected a request's line and headers within {seconds:g} s")
+            self._answer(408, f"the request line and headers did not arrive within {seconds:g} s")
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Leave the rest to another protocol."""
-        self._leave()
+        """Hand the connection over to the WebSocket protocol."""
+        self._release()
         super().handle_websocket_upgrade(event)
 
     def send_400_response(self, msg: str) -> None:
-        """Say what was wrong with what is not a request."""
+        """Answer bytes that are not a valid HTTP request."""
         if self._busy():
-            # The rest of a body that is under way will not come, and its answer is this one.
+            # The rest of the current body will not arrive: this is the answer to its request.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        # Called where h11 refuses what came, and its exception knows better than this one answer what was wrong.
+        # uvicorn calls this while it handles h11's exception, which holds the precise problem and status.
         problem = sys.exception()
         status = problem.error_status_hint if isinstance(problem, h11.RemoteProtocolError) else 400
         if status == 431:
-            limit = self._door.limits.header_bytes
+            limit = self._connection_limit.limits.header_bytes
             self._refuse(
                 Refused.HEADER_BYTES,
-                f"a request {self._whose()} with headers above {limit} bytes (--limit.header-bytes)",
+                f"request line and headers {self._whose()} are larger than {limit} bytes (--limit.header-bytes)",
             )
-            self._answer(status, f"expected a request's line and headers in at most {limit} bytes")
+            self._answer(status, f"request line and headers too large (limit {limit} bytes)")
         else:
             self._refuse(Refused.MALFORMED, f"not an HTTP request {self._whose()}: {problem or msg}")
             self._answer(status, msg)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place free."""
-        self._leave()
+        """Release the connection."""
+        self._release()
         if self._open:
             super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """End it if nothing is under way, else once that is done: uvicorn asks for this when it stops."""
+        """Close the connection, after its request if one is under way. uvicorn calls this when it stops."""
         if self._busy() or self.transport.get_write_buffer_size():
             super().shutdown()
         else:
-            self.end()  # a peer that is idle does not answer the end of TLS, and would be waited for
+            self.end()  # an idle peer does not answer a TLS close, so waiting for it would delay the stop
 
     def end(self) -> None:
-        """Close it at once, with whatever it has not read."""
-        self._leave()
+        """Close the connection at once and discard unsent data."""
+        self._release()
         self.connections.discard(self)
         if self._wire is not None:
             self._wire.abort()
 
-    def _leave(self) -> None:
-        self._gone = True
+    def _release(self) -> None:
+        self._closed = True
         self._stop_timer()
-        self._door.leave(self)
+        self._connection_limit.release(self)
 
     def _whose(self) -> str:
         peer = self._wire.get_extra_info("peername") if self._wire is not None else None
-        return f"from {peer[0]}" if peer else "from a peer that is gone"
+        return f"from {peer[0]}" if peer else "from a disconnected peer"
 
     def _refuse(self, reason: Refused, message: str) -> None:
-        self._door.refusals.count(reason, message)
+        self._connection_limit.refusals.count(reason, message)
 
     def _answer(self, status: int, error: str) -> None:
-        """Answer in the app's stead, and close."""
+        """Send an error response in place of the app, and close."""
         body = json.dumps({"error": error, "details": []}).encode()
         headers = [
             (b"Content-Type", b"application/json"),
@@ -215,7 +222,7 @@ class Connection(H11Protocol):
             h11.Data(data=body),
             h11.EndOfMessage(),
         )
-        # In the middle of another answer there is no place for this one.
+        # No second response may start in the middle of another one.
         with suppress(h11.LocalProtocolError):
             for event in events:
                 self.transport.write(self.conn.send(event) or b"")
@@ -224,7 +231,7 @@ class Connection(H11Protocol):
 
 def _notice_dead_peers(transport: asyncio.Transport) -> None:
     connected = transport.get_extra_info("socket")
-    # A peer that is gone already makes some systems refuse; its connection ends anyway.
+    # Some systems refuse this for a peer that has already disconnected; its connection ends anyway.
     with suppress(OSError):
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _DEAD_PEERS.items():

@@ -1,4 +1,4 @@
-"""What changes only with a new version or another start: the page, its files, the description of the HTTP interface."""
+"""Static documents: the page, its files and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from exporter._version import __version__
 STATIC: Final = Path(__file__).parents[1] / "static"
 OPENAPI: Final = Path(__file__).with_name("openapi.json")
 """The interface as OpenAPI 3.1: https://spec.openapis.org/oas/v3.1.1.html."""
-_CACHE: Final = {"Cache-Control": "no-cache"}  # kept, but never used without asking: a new version is seen at once
+_CACHE: Final = {"Cache-Control": "no-cache"}  # cached, but revalidated each time: a new version shows at once
 _PAGE_HEADERS: Final = {
     **_CACHE,
     "Content-Security-Policy": (
@@ -33,7 +33,7 @@ _PAGE_HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
 }
-# Of what the page loads. Not as the machine has them: on Windows, programs change what a .js file is.
+# Not from the machine's registry: on Windows, other programs change the media type of .js files.
 _MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -42,7 +42,7 @@ _MEDIA_TYPES: Final = {
 
 
 def routes(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
-    """Return the routes of all documents; the page leads to ``telemetry_path`` and to ``links``, by what is there."""
+    """Return the routes of all documents; the page links to ``telemetry_path`` and to ``links`` (URL by text)."""
     page = Template((STATIC / "index.html").read_text(encoding="utf-8")).substitute(
         version=html.escape(__version__),
         telemetry_path=html.escape(telemetry_path),
@@ -58,12 +58,12 @@ def routes(telemetry_path: str, links: Mapping[str, str]) -> list[Route]:
 
 
 class _Files(StaticFiles):
-    """The page's files, under a strict policy."""
+    """The page's files, with the page's security headers."""
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Answer with a file, or say that the client has it."""
+        """Return the file, or 304 if the client has it."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(_PAGE_HEADERS)
         if not isinstance(response, NotModifiedResponse):

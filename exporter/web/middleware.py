@@ -1,4 +1,4 @@
-"""What every request passes before it reaches a route: headers, origins, credentials."""
+"""Middleware for every request: response headers, header size, CORS and basic authentication."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Config(Protocol):
 def guard(
     app: ASGIApp, options: ServeOptions, access: Access, refusals: Refusals, config: _Config | None = None
 ) -> ASGIApp:
-    """Put ``app`` behind the guards: ``access`` says who may come in, ``config`` what goes on every response."""
+    """Return ``app`` wrapped in all middleware; ``config`` gives the headers of every response."""
     if config is not None:
         app = Authentication(app, access, refusals)
     if options.cors_origins:
@@ -39,7 +39,7 @@ def guard(
 
 
 class ResponseHeaders:
-    """Sends what the web configuration says with every response, and no browser guesses what a response is."""
+    """Adds the headers of the web configuration, and ``nosniff``, to every response."""
 
     def __init__(self, app: ASGIApp, config: _Config | None) -> None:
         self._app = app
@@ -59,7 +59,7 @@ class ResponseHeaders:
 
 
 class HeaderLimit:
-    """Refuses headers that came at once, and so were whole before they were too many."""
+    """Refuses large headers that arrived in one piece, which h11 parses before it checks their size."""
 
     def __init__(self, app: ASGIApp, limits: HttpLimits, refusals: Refusals) -> None:
         self._app = app
@@ -73,20 +73,20 @@ class HeaderLimit:
         if size <= self._limit:
             await self._app(scope, receive, send)
             return
-        message = f"expected a request's line and headers in at most {self._limit} bytes"
+        message = f"request line and headers too large (limit {self._limit} bytes)"
         self._refusals.count(
-            Refused.HEADER_BYTES, f"a request with headers above {self._limit} bytes (--limit.header-bytes)"
+            Refused.HEADER_BYTES, f"request line and headers are larger than {self._limit} bytes (--limit.header-bytes)"
         )
         await refusal(431, message, {"Connection": "close"})(scope, receive, send)
 
 
 class CrossOrigin:
-    """Lets pages of other origins read some paths."""
+    """Allows pages of other origins to read some paths (CORS)."""
 
     def __init__(self, app: ASGIApp, origins: Collection[str], paths: Collection[str]) -> None:
         self._app = app
         self._paths = paths
-        # Credentials go along only to origins that were named: https://fetch.spec.whatwg.org/#cors-protocol-and-credentials
+        # Credentials are allowed only for named origins: https://fetch.spec.whatwg.org/#cors-protocol-and-credentials
         self._sharing = CORSMiddleware(
             app, origins, ("GET",), ("Authorization", "Last-Event-ID"), allow_credentials="*" not in origins
         )
@@ -98,10 +98,10 @@ class CrossOrigin:
 
 
 class Authentication:
-    """Lets in who gives the name and the password of a user, if there are users; ``scope["user"]`` is who it was."""
+    """Basic authentication, while there are users; ``scope["user"]`` is the authenticated user."""
 
     def __init__(self, app: ASGIApp, access: Access, refusals: Refusals) -> None:
-        # Imported late: without passwords there is no need for it.
+        # Imported late: needs bcrypt, which a server without passwords does not.
         from exporter.security.passwords import Passwords  # noqa: PLC0415
 
         self._app = app
@@ -119,19 +119,21 @@ class Authentication:
         address = (scope.get("client") or ("an unknown address",))[0]
         given = _credentials(scope)
         try:
-            if given is not None and await self._passwords.belong(*given, address):
+            if given is not None and await self._passwords.verify(*given, address):
                 await self._app({**scope, "user": SimpleUser(given[0])}, receive, send)
                 return
         except TooManyChecks:
-            self._refusals.count(Refused.PASSWORD_CHECKS, f"too many passwords to check; one from {address} was not")
-            await refusal(429, "too many passwords are being checked", {"Retry-After": "1"})(scope, receive, send)
+            self._refusals.count(
+                Refused.PASSWORD_CHECKS, f"too many password checks are waiting; refused one from {address}"
+            )
+            await refusal(429, "too many password checks are waiting", {"Retry-After": "1"})(scope, receive, send)
             return
-        self._refusals.count(Refused.CREDENTIALS, f"a request from {address} without the name and password of a user")
-        await refusal(401, "expected the name and the password of a user", _CHALLENGE)(scope, receive, send)
+        self._refusals.count(Refused.CREDENTIALS, f"missing or wrong user name or password from {address}")
+        await refusal(401, "missing or wrong user name or password", _CHALLENGE)(scope, receive, send)
 
 
 def _credentials(scope: Scope) -> tuple[str, bytes] | None:
-    """The name and the password that a request comes with: RFC 7617."""
+    """Return the user name and password of a request (RFC 7617), ``None`` if it has none."""
     scheme, encoded = authorization(scope)
     if scheme != "basic":
         return None
@@ -143,7 +145,7 @@ def _credentials(scope: Scope) -> tuple[str, bytes] | None:
 
 
 def refusal(status: int, error: str, headers: Mapping[str, str]) -> ASGIApp:
-    """An app that answers every request, and every WebSocket, with an error as JSON."""
+    """Return an app that answers every request and WebSocket with a JSON error."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         method = scope.get("method", "WebSocket")

@@ -1,4 +1,4 @@
-"""Receiving pushes: what a request must be, how much it may hold, and its answer."""
+"""Receives pushes: checks the request, applies its batch and returns the answer."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from exporter.storage.writer import Storage
 from exporter.store.store import Applied, Store
 from exporter.store.validation import Reason
 from exporter.web.access import Access
-from exporter.web.body import whole
+from exporter.web.body import read_body
 
-COMMIT_SECONDS: Final = 5.0  # that a commit may take
+COMMIT_SECONDS: Final = 5.0  # the longest that a push waits for the disk
 
 
 class Receiver:
-    """Applies the bodies of ``POST /api/stats`` to a store; with a ``storage``, an answer means that it is on disk."""
+    """Applies ``POST /api/stats`` to a store; with a ``storage``, status 200 means that events are on disk."""
 
     def __init__(self, store: Store, access: Access, body_bytes: int, storage: Storage | None = None) -> None:
         self._store = store
@@ -29,10 +29,10 @@ class Receiver:
         self._storage = storage
 
     async def receive(self, request: Request) -> dict[str, Any]:
-        """Apply a request's body whole and return the answer, or apply nothing.
+        """Apply a request's batch and return the answer.
 
-        Raises ``HTTPException`` for a request that is not let in and :class:`~exporter.errors.InvalidBatch` for a body
-        that is no batch.
+        Raises ``HTTPException`` for a request that is refused and :class:`~exporter.errors.InvalidBatch` for an invalid
+        batch. Then nothing is applied, except with 503: the batch is applied but not on disk.
         """
         try:
             self._access.check_push(request)
@@ -42,9 +42,11 @@ class Receiver:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json" or request.headers.get("content-encoding", "identity") != "identity":
             self._store.reject(Reason.MEDIA_TYPE)
-            raise HTTPException(415, "expected Content-Type: application/json, and no Content-Encoding")
+            raise HTTPException(
+                415, "unsupported media type: send Content-Type: application/json without Content-Encoding"
+            )
         body = await self._body(request)
-        # Large bodies take long to decode; other requests go on meanwhile.
+        # In a thread: decoding a large body must not block other requests.
         done, counted = await run_in_threadpool(self._apply, body)
         if self._storage is not None and counted:
             await self._committed(self._storage)
@@ -52,22 +54,22 @@ class Receiver:
 
     async def _body(self, request: Request) -> bytes:
         try:
-            return await whole(request, self._body_bytes)
+            return await read_body(request, self._body_bytes)
         except ClientDisconnect:
             self._store.reject(Reason.MALFORMED)
-            raise HTTPException(400, "the connection ended before the body") from None
+            raise HTTPException(400, "the connection ended before the end of the body") from None
         except HTTPException as problem:
             self._store.reject(Reason.TOO_LARGE if problem.status_code == 413 else Reason.MALFORMED)
             raise
 
     async def _committed(self, storage: Storage) -> None:
-        """Wait until all that was counted so far is on disk: with what is new, also what a retry was too late for."""
+        """Wait until all events so far are on disk, including those that a retried request sent first."""
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
                 await asyncio.wrap_future(storage.committed())
         except (TimeoutError, StorageError):
             raise HTTPException(
-                503, "applied, but not yet on disk: send it again, the events with the same ids", {"Retry-After": "1"}
+                503, "applied, but not on disk yet: send the batch again with the same event ids", {"Retry-After": "1"}
             ) from None
 
     def _apply(self, body: bytes) -> tuple[Applied, bool]:

@@ -1,4 +1,4 @@
-"""The count of what the web server and its guards refuse before it reaches a route."""
+"""Counts connections and requests that are refused before they reach a route."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Refused(StrEnum):
 
 
 class Refusals:
-    """Counts refusals by reason, and tells of each reason at most once in ten seconds. Any thread may call it."""
+    """Counts refusals by reason, and logs each reason at most once in ten seconds. Thread-safe."""
 
     def __init__(self, own: OwnMetrics | None = None, log: RateLimited | None = None) -> None:
         self._log = log or RateLimited(logger)
         self._refused = (own or OwnMetrics()).counter(HTTP_REFUSED, Refused)
 
     def count(self, reason: Refused, message: str) -> None:
-        """Count one refusal; ``message`` tells a person what was refused, and why."""
+        """Count one refusal; ``message`` says what was refused and why."""
         self._refused.labels(reason).inc()
         self._log.warning(reason, message)

@@ -1,4 +1,4 @@
-"""Running the app: in a thread of a clipper's process, or for the command line."""
+"""Runs the app in a thread, for :func:`serve` and the command line."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from exporter.storage.writer import Storage
 from exporter.store.shared import SharedStats
 from exporter.web.access import Access
 from exporter.web.app import create_app
-from exporter.web.connection_limit import Door
+from exporter.web.connection_limit import ConnectionLimit
 from exporter.web.connections import Connection
 from exporter.web.extra import websockets
 from exporter.web.listener import listen
 from exporter.web.middleware import guard
 from exporter.web.refusals import Refusals
-from exporter.web.subscriber_limit import Places
+from exporter.web.subscriber_limit import SubscriberLimit
 
 if TYPE_CHECKING:
     from exporter.security.reload import WebFile
 
-_GRACE = 2  # seconds that a stop leaves to requests under way: below the 5 in which a stop must be done
-_WEBSOCKET_BYTES = 64 * 1024  # of one message; clients only ask
+_GRACE = 2  # seconds that a stop waits for requests under way; a stop must end within 5
+_WEBSOCKET_BYTES = 64 * 1024  # of one message; clients send only requests
 _KEEP_ALIVE = 75  # seconds, longer than any usual scrape interval, so that Prometheus keeps its connection
 
 
 class Server:
-    """A running exporter: ``url`` is where, :meth:`stop` ends it. It is a context manager, too."""
+    """A running exporter at ``url``, until :meth:`stop`. Also a context manager."""
 
     def __init__(
         self,
@@ -50,35 +50,35 @@ class Server:
         options: ServeOptions,
         hub: Hub | None = None,
         *,
-        door: Door | None = None,
+        connection_limit: ConnectionLimit | None = None,
         access: Access | None = None,
         web_file: WebFile | None = None,
         storage: Storage | None = None,
     ) -> None:
-        """Serve ``app`` on a socket that listens, in a daemon thread; returns once it answers.
+        """Serve ``app`` on a listening socket in a daemon thread; returns once it answers.
 
-        Connections come in through ``door``, without TLS if there is none. Subscribers of ``hub`` are let go when it
-        stops, and ``storage`` is closed then. Changes of ``web_file`` are picked up while it runs.
+        ``connection_limit`` admits connections and gives their TLS. :meth:`stop` disconnects the subscribers of
+        ``hub`` and closes ``storage``. ``web_file`` is reloaded when it changes.
         """
-        door = door or Door(options.limits, Refusals(), lambda: None)
+        connection_limit = connection_limit or ConnectionLimit(options.limits, Refusals(), lambda: None)
         self._socket = listener
         self._hub = hub
         self._storage = storage
         self._access = access or Access(options.push_token)
         self.port: int = self._socket.getsockname()[1]
         near = Address(options.address, self.port).near
-        self.url = f"{'http' if door.tls() is None else 'https'}://{near}"
+        self.url = f"{'http' if connection_limit.tls() is None else 'https'}://{near}"
         config = uvicorn.Config(
             app,
-            http=cast("type[asyncio.Protocol]", partial(Connection, door)),
-            h11_max_incomplete_event_size=door.limits.header_bytes,
+            http=cast("type[asyncio.Protocol]", partial(Connection, connection_limit)),
+            h11_max_incomplete_event_size=connection_limit.limits.header_bytes,
             lifespan="off",
             ws=websockets(),
             ws_max_size=_WEBSOCKET_BYTES,
-            ws_per_message_deflate=False,  # a message's size is known only once it is unpacked, a thousandfold
-            log_config=None,  # the host program's logging is its own
+            ws_per_message_deflate=False,  # a small compressed message can unpack to a thousand times its size
+            log_config=None,  # leaves logging to the host program
             access_log=False,
-            proxy_headers=False,  # who connects is who counts: anybody can write these headers
+            proxy_headers=False,  # any client can set these headers
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_GRACE,
@@ -95,7 +95,7 @@ class Server:
         try:
             self._uvicorn.run(sockets=[self._socket])
         except BaseException as problem:
-            self._problem = problem  # for whoever waits for the start; the thread's own traceback is printed as well
+            self._problem = problem  # raised again by __init__; the thread prints its traceback too
             raise
         finally:
             self._socket.close()
@@ -103,16 +103,16 @@ class Server:
 
     @property
     def who_may_push(self) -> str:
-        """Who may push, for a log line."""
+        """Who may push, as text for a log line."""
         return str(self._access)
 
     @property
     def running(self) -> bool:
-        """Whether it still serves."""
+        """True while the server runs."""
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """End it: requests under way get two seconds to finish. Stopping twice is fine."""
+        """Stop the server; requests under way get two seconds to finish. A second call does nothing."""
         if self._hub is not None:
             self._hub.close()
         self._uvicorn.should_exit = True
@@ -121,9 +121,9 @@ class Server:
             self._storage.close()
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until all that was counted so far is on disk, ``timeout`` seconds at most; tells whether it is.
+        """Wait up to ``timeout`` seconds until all counters so far are on disk, and return whether they are.
 
-        Without a storage there is nothing to wait for.
+        Without a storage, returns True at once.
         """
         return self._storage is None or self._storage.flush(timeout)
 
@@ -145,7 +145,7 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets)
         if self._web_file is not None:
             self._watching = asyncio.create_task(self._web_file.watch())
-        # The loop's next turn accepts connections; those that come earlier wait in the socket's queue.
+        # The next iteration of the loop accepts connections; earlier ones wait in the socket's queue.
         asyncio.get_running_loop().call_soon(self.answering.set)
 
 
@@ -157,22 +157,22 @@ def serve(
     registry: CollectorRegistry = REGISTRY,
     **keywords: Unpack[ServeKeywords],
 ) -> Server:
-    """Serve a store's numbers in a background thread, so that Prometheus can scrape them.
+    """Serve a store in a background thread, so that Prometheus can scrape it.
 
-    ``stats`` is the process's own shared store unless another is given; ``registry`` holds the families served beside
-    it, by default prometheus_client's own, with its process and Python metrics. ``port`` (9309; 0 is a free one, which
-    ``url`` of the result names), ``address`` (127.0.0.1) and the other keywords are the fields of
+    ``stats`` is the store, by default the process's shared store. ``registry`` holds further families to serve, by
+    default prometheus_client's registry with its process and Python metrics. ``port`` (9309; 0 for a free port, which
+    the result's ``url`` shows), ``address`` (127.0.0.1) and the other keywords are the fields of
     :class:`~exporter.settings.options.ServeOptions`: ``telemetry_path``, ``push_token``, ``body_bytes``, ``links``,
-    ``web_config``, ``cors_origins``, ``limits``, ``storage``. The command line checks the same, and what is not passed
-    comes from the same environment variables, such as ``CLIPPER_EXPORTER_WEB_LISTEN_ADDRESS``.
+    ``web_config``, ``cors_origins``, ``limits``, ``storage``. They are checked as on the command line. Keywords not
+    passed are read from the same environment variables, such as ``CLIPPER_EXPORTER_WEB_LISTEN_ADDRESS``.
 
-    A push needs the ``push_token``; without one, a password if ``web_config`` has users, else it must come from this
-    machine, to a loopback address. ``flush()`` of the result waits until all that was counted is in ``storage``.
+    A push needs the ``push_token``. Without one, it needs a password if ``web_config`` has users, else it must come
+    from this machine, to a loopback address. The result's ``flush()`` waits until all counters are in ``storage``.
 
-    Raises :class:`~exporter.errors.SettingsError`, which holds every mistake, for keywords, variables and a
-    ``web_config`` that cannot be used, :class:`~exporter.errors.ListenError` if the address cannot be listened on, and
-    :class:`~exporter.errors.StorageError` if ``storage`` is a file or another exporter writes there. Other problems of
-    the storage are logged and counted, and the numbers are served.
+    Raises :class:`~exporter.errors.SettingsError` with all mistakes in the keywords, the variables and ``web_config``,
+    :class:`~exporter.errors.ListenError` if it cannot listen on the address, and
+    :class:`~exporter.errors.StorageError` if ``storage`` is a file or another exporter writes there. Other storage
+    problems are logged and counted, and serving goes on.
     """
     given: dict[str, Any] = {**keywords}
     given |= {name: value for name, value in (("port", port), ("address", address)) if value is not None}
@@ -188,16 +188,18 @@ def start(
     *,
     web_file: WebFile | None = None,
 ) -> Server:
-    """Serve ``store`` as ``options`` say; ``web_file`` stands in for the file that they name.
+    """Serve ``store`` with ``options``; ``web_file`` replaces the file named in them.
 
-    Raises as :func:`serve` does.
+    Raises the same exceptions as :func:`serve`.
     """
     web_file = web_file or _web_file(options.web_config)
     own = OwnMetrics()
     if web_file is not None:
         web_file.show(own)
     refusals = Refusals(own)
-    door = Door(options.limits, refusals, lambda: web_file.tls if web_file is not None else None, own)
+    connection_limit = ConnectionLimit(
+        options.limits, refusals, lambda: web_file.tls if web_file is not None else None, own
+    )
     hub = Hub(store, own=own)
     listener = listen(options.listen)
     kept: Storage | None = None
@@ -215,11 +217,20 @@ def start(
             hub,
             access,
             storage=kept,
-            places=Places(options.limits, refusals, own),
+            subscriber_limit=SubscriberLimit(options.limits, refusals, own),
             own=own,
         )
         guarded = guard(app, options, access, refusals, web_file)
-        return Server(guarded, listener, options, hub, door=door, access=access, web_file=web_file, storage=kept)
+        return Server(
+            guarded,
+            listener,
+            options,
+            hub,
+            connection_limit=connection_limit,
+            access=access,
+            web_file=web_file,
+            storage=kept,
+        )
     except BaseException:
         listener.close()
         if kept is not None:
@@ -230,7 +241,7 @@ def start(
 def _web_file(path: str | None) -> WebFile | None:
     if path is None:
         return None
-    # Imported late: most clippers serve to their own machine, and need neither YAML nor bcrypt for that.
+    # Imported late: a server without this file needs neither YAML nor bcrypt.
     from exporter.security.reload import WebFile  # noqa: PLC0415
 
     return WebFile(path)

@@ -1,4 +1,4 @@
-"""Places for live subscribers: fewer than there may be connections, so that scrapes always get in."""
+"""A limit on live subscribers, below the limit on connections, so that scrapes always get a connection."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from exporter.web.middleware import refusal
 from exporter.web.refusals import Refusals, Refused
 
 
-class Places:
-    """Counts the requests and WebSockets that live subscribers keep open, and refuses those too many.
+class SubscriberLimit:
+    """Counts the requests and WebSockets that live subscribers keep open, and refuses those above the limit.
 
-    Its methods belong to one event loop.
+    Call its methods from one event loop only.
     """
 
     def __init__(
@@ -24,30 +24,25 @@ class Places:
     ) -> None:
         self.limit = (limits or HttpLimits()).subscribers
         self.refusals = refusals or Refusals()
-        self._taken = 0
+        self._connected = 0
         (own or OwnMetrics()).gauge(LIVE_SUBSCRIBERS_LIMIT).set(self.limit)
 
-    def within(self, app: ASGIApp, full: Callable[[Scope], bool] = lambda _: False) -> ASGIApp:
-        """Answer with ``app`` as long as there is a place, which it keeps until it is done.
-
-        ``full`` may find that there is none for other reasons.
-        """
+    def wrap(self, app: ASGIApp, full: Callable[[Scope], bool] = lambda _: False) -> ASGIApp:
+        """Return an app that calls ``app``, or answers 503 at the limit or if ``full`` returns True."""
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            if self._taken >= self.limit or full(scope):
+            if self._connected >= self.limit or full(scope):
                 await self._refuse(scope, receive, send)
                 return
-            self._taken += 1
+            self._connected += 1
             try:
                 await app(scope, receive, send)
             finally:
-                self._taken -= 1
+                self._connected -= 1
 
         return answer
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.refusals.count(
-            Refused.SUBSCRIBERS, f"a live subscriber: there are {self.limit} already (--limit.subscribers)"
-        )
-        error = f"expected fewer than {self.limit} live subscribers"
+        self.refusals.count(Refused.SUBSCRIBERS, f"too many live subscribers (--limit.subscribers={self.limit})")
+        error = f"too many live subscribers (limit {self.limit})"
         await refusal(503, error, {"Retry-After": "10"})(scope, receive, send)

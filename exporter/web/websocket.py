@@ -1,4 +1,4 @@
-"""Connections after their upgrade to WebSocket, for Socket.IO. Needs the extra ``socketio``."""
+"""WebSocket connections, for Socket.IO. Needs the extra ``socketio``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class WebSocket(WSProtocol):
 
     def __init__(self, **server: Any) -> None:
         super().__init__(**server)
-        self.logger = LOG  # uvicorn tells of each that comes, and whoever may connect could fill a disk with that
+        self.logger = LOG  # uvicorn logs each connection, so that clients could fill a disk
 
     def handle_ping(self, event: Ping) -> None:
-        """Answer, unless the peer does not read: its pings may be many, and their answers would all be kept for it."""
+        """Answer the ping, unless the peer does not read: unread answers would pile up in memory."""
         if self.writable.is_set():
             super().handle_ping(event)

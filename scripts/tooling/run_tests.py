@@ -20,8 +20,6 @@ Every argument but --all goes to pytest, and paths are relative to the checkout:
 Tests run in several processes, unless the arguments choose some by -k or name files, or choose processes with -n.
 Those that take long (soaks, deep fuzzing, an image built step by step) are left out; --all runs them too.
 """
-# Twice as many as there are processors, because many tests wait.
-_PARALLEL = ("-n", str(2 * (os.cpu_count() or 1)), "--no-loadscope-reorder")
 _ALL = ("-m", "", "--hypothesis-profile=long")
 
 
@@ -44,13 +42,12 @@ def main() -> int:
         except ToolingError as error:
             say(str(error))
     os.chdir(ROOT)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        *(() if chooses(arguments) else _PARALLEL),
-        *(_ALL if options.all else ()),
-    ]
+    command = [sys.executable, "-m", "pytest"]
+    if not chooses(arguments):
+        # Twice as many processes as processors, because many tests wait.
+        command += ["-n", str(2 * (os.cpu_count() or 1)), "--no-loadscope-reorder"]
+    if options.all:
+        command += _ALL
     os.execv(sys.executable, [*command, *arguments])  # noqa: S606 (nothing is left to do here)
 
 

@@ -127,7 +127,7 @@ def test_a_wrong_password_is_told_and_does_not_print(start: Callable[..., Site])
     site = start()
     done = site.push("clipper", "wrong-horse", flush=1.0)
     assert (done.returncode, done.stdout) == (0, "False\n")
-    assert "status 401 (expected the name and the password of a user; POST /api/stats)" in done.stderr
+    assert "status 401 (missing or wrong user name or password; POST /api/stats)" in done.stderr
     assert "wrong-horse" not in done.stderr
     assert site.store.rows() == []
 
@@ -135,7 +135,10 @@ def test_a_wrong_password_is_told_and_does_not_print(start: Callable[..., Site])
 def test_where_there_is_a_token_a_password_will_not_do(start: Callable[..., Site]) -> None:
     site = start(push_token="correct-horse")
     done = site.push("clipper", "change-me", flush=1.0)
-    assert "status 401 (expected the header Authorization: Bearer with the token; POST /api/stats)" in done.stderr
+    assert (
+        "status 401 (missing or wrong push token: send the header Authorization: Bearer <token>; POST /api/stats)"
+        in done.stderr
+    )
     assert "change-me" not in done.stderr
 
 

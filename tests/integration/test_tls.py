@@ -164,7 +164,7 @@ def test_a_wrong_password_is_told(site: Site, caplog: pytest.LogCaptureFixture) 
     (site.folder / "password.txt").write_text("guess\n")
     _, scraping = site.scrape("passwords")
     eventually(scraping.problem, "server returned HTTP status 401 Unauthorized")
-    assert "a request from 127.0.0.1 without the name and password of a user" in caplog.text
+    assert "missing or wrong user name or password from 127.0.0.1" in caplog.text
     assert "guess" not in caplog.text
 
 
@@ -219,7 +219,7 @@ def reason_for_refusing(site: Site, server: Server) -> str:
     [
         ("expired", "certificate has expired"),
         ("stranger", "unable to get local issuer certificate"),
-        ("grafana", "no name of the client's certificate from 127.0.0.1 is allowed"),
+        ("grafana", "client certificate from 127.0.0.1 has no name listed in client_allowed_sans"),
         ("nobody", "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
     ],
 )
@@ -263,9 +263,9 @@ def test_a_new_certificate_needs_no_restart_and_a_broken_one_does_no_harm(
     before = serial()
     whole = (site.folder / "server-key.pem").read_bytes()
     (site.folder / "server-key.pem").write_bytes((site.folder / "prometheus-key.pem").read_bytes())
-    eventually(lambda: caplog.text, "the one before stays in force")
+    eventually(lambda: caplog.text, "the old one stays in force")
     assert (
-        f"expected the key of the certificate in {site.folder / 'server.pem'}, got the key of another one"
+        f"{site.folder / 'server-key.pem'} is not the key of the certificate in {site.folder / 'server.pem'}"
         in caplog.text
     )
     assert serial() == before

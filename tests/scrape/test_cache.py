@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -16,12 +17,13 @@ from exporter import InvalidUpdate, SharedStats
 from exporter.metrics import FAMILIES, STORE_FAMILIES
 from exporter.own_metrics import OwnMetrics
 from exporter.scrape import cache as lines_module
-from exporter.scrape.cache import escape
+from exporter.scrape.cache import StoreLines, escape
 from exporter.scrape.collector import ClipperCollector
 from exporter.scrape.exposition import Exposition
 from exporter.store.validation import Limits
 from tests.batches import apply
 from tests.clock import FakeClock
+from tests.interleaving import moments
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
@@ -160,36 +162,63 @@ def test_thousands_of_streamers_that_come_and_go() -> None:
         assert exposition.scrape("", "", ()).body == expected
 
 
-def test_scrapes_at_once_while_threads_write() -> None:
-    store = SharedStats.create()
-    exposition = Exposition(store, CollectorRegistry())
-    stop = threading.Event()
+def lines(store: SharedStats) -> bytes:
+    """What prometheus_client renders of the streamers' samples."""
+    text = generate_latest(registered(store, OwnMetrics())).partition(b"# HELP clipper_exporter")[0]
+    return b"".join(line for line in text.splitlines(keepends=True) if not line.startswith(b"#"))
 
-    def write(number: int) -> None:
-        value = 0
-        while not stop.is_set():
-            value += 1
-            store.update_viewers(f"{number} {value % 300}", value)
-            if value % 700 == 0:
-                store.clear_streamer_stats(f"{number} {value % 300}")
 
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(3)]
-    bodies: list[bytes] = []
+def changing(store: SharedStats) -> StoreLines:
+    """Lines that have something of every kind to do at the next scrape."""
+    kept = StoreLines(store)
+    for name in ("stays", "goes"):
+        store.update_viewers(name, 1)
+    kept.texts()
+    store.update_viewers("stays", 2)
+    store.add_trigger("stays", "keyword")
+    store.clear_streamer_stats("goes")
+    store.update_viewers("comes", 3)
+    return kept
 
-    def scrape() -> None:
-        bodies.extend(exposition.scrape("", "", ()).body for _ in range(15))
 
-    scrapers = [threading.Thread(target=scrape) for _ in range(2)]
-    for thread in writers + scrapers:
-        thread.start()
-    for thread in scrapers:
-        thread.join()
-    stop.set()
-    for thread in writers:
-        thread.join()
-    assert len(bodies) == 30
-    expected = generate_latest(registered(store, exposition.own))
-    assert exposition.scrape("", "", ()).body == expected
+def test_two_scrapes_at_once_both_have_the_newest() -> None:
+    for moment in moments(least=100):
+        store = SharedStats.create(clock=FakeClock())
+        kept = changing(store)
+        bodies: list[bytes] = []
+
+        def scrape(kept: StoreLines = kept, bodies: list[bytes] = bodies) -> None:
+            bodies.append(b"".join(b"".join(texts) for texts in kept.texts()))
+
+        moment.watch(store, kept)
+        moment.meet(scrape, scrape)
+        scrape()
+        assert bodies == [lines(store)] * 3
+
+
+@pytest.mark.parametrize("update", ["viewers", "trigger", "clear", "new"])
+def test_an_update_amid_a_scrape_is_in_it_or_in_the_next(update: str) -> None:
+    updates: dict[str, Callable[[SharedStats], None]] = {
+        "viewers": lambda store: store.update_viewers("stays", 7),
+        "trigger": lambda store: store.add_trigger("comes", "raid"),
+        "clear": lambda store: store.clear_streamer_stats("stays"),
+        "new": lambda store: store.update_viewers("new", 7),
+    }
+    for moment in moments(least=100):
+        store = SharedStats.create(clock=FakeClock())
+        kept = changing(store)
+        before = lines(store)
+        bodies: list[bytes] = []
+
+        def scrape(kept: StoreLines = kept, bodies: list[bytes] = bodies) -> None:
+            bodies.append(b"".join(b"".join(texts) for texts in kept.texts()))
+
+        moment.watch(store, kept)
+        moment.meet(scrape, partial(updates[update], store))
+        scrape()
+        after = lines(store)
+        assert bodies[0] in (before, after)
+        assert bodies[1] == after != before
 
 
 @pytest.mark.parametrize("scheme", ["dots", "values", "allow-utf-8", "underscores"])

@@ -55,7 +55,7 @@ class Held:
 def test_a_name_and_a_password_belong_together_or_not(name: str, password: bytes, belong: bool) -> None:
     async def ask() -> list[bool]:
         passwords = Passwords(lambda: USERS)
-        return [await passwords.belong(name, password, "192.0.2.1") for _ in range(2)]
+        return [await passwords.verify(name, password, "192.0.2.1") for _ in range(2)]
 
     assert asyncio.run(ask()) == [belong] * 2
 
@@ -67,11 +67,24 @@ def test_an_answer_is_remembered_and_a_new_hash_is_asked_anew(password: bytes) -
         passwords = Passwords(lambda: users)
         counts = []
         for users in (USERS, USERS, {"prometheus": hashed("right")}, {"prometheus": hashed("other")}):  # noqa: B007
-            await passwords.belong("prometheus", password, "192.0.2.1")
+            await passwords.verify("prometheus", password, "192.0.2.1")
             counts.append(passwords.checks)
         return counts
 
     assert asyncio.run(ask()) == [1, 1, 2, 3]
+
+
+def test_an_answer_is_remembered_for_this_name_and_this_password_alone() -> None:
+    # Joined without a boundary, the two users' names, hashes and passwords are the same bytes.
+    known = hashed("p")
+    users = {"x": known, "x" + known.decode(): known}
+
+    async def ask() -> list[bool]:
+        passwords = Passwords(lambda: users)
+        asked = [("x" + known.decode(), b"p"), ("x", known + b"p"), ("x", b"p")]
+        return [await passwords.verify(name, password, "192.0.2.1") for name, password in asked]
+
+    assert asyncio.run(ask()) == [True, False, True]
 
 
 def test_an_unknown_name_costs_what_the_costliest_known_one_does() -> None:
@@ -84,7 +97,7 @@ def test_an_unknown_name_costs_what_the_costliest_known_one_does() -> None:
     async def ask() -> None:
         users = {"cheap": hashed("a", 4), "dear": hashed("a", 6)}
         passwords = Passwords(lambda: users, check)
-        assert not await passwords.belong("nobody", b"a", "192.0.2.1")
+        assert not await passwords.verify("nobody", b"a", "192.0.2.1")
 
     asyncio.run(ask())
     assert [known[:7] for known in against] == [b"$2b$06$"]
@@ -95,7 +108,7 @@ def test_one_check_at_a_time_and_the_loop_goes_on() -> None:
 
     async def ask() -> None:
         passwords = Passwords(lambda: USERS, held)
-        asked = [asyncio.create_task(passwords.belong("prometheus", b"right", f"192.0.2.{n}")) for n in range(9)]
+        asked = [asyncio.create_task(passwords.verify("prometheus", b"right", f"192.0.2.{n}")) for n in range(9)]
         await until(lambda: held.under_way == 1)
         held.go_on.set()
         assert all(await asyncio.gather(*asked))
@@ -112,13 +125,13 @@ def test_whoever_is_known_does_not_wait_while_others_guess() -> None:
     async def ask() -> None:
         passwords = Passwords(lambda: USERS, held)
         held.go_on.set()
-        assert await passwords.belong("prometheus", b"right", "192.0.2.1")
+        assert await passwords.verify("prometheus", b"right", "192.0.2.1")
         held.go_on.clear()
         guesses = [
-            asyncio.create_task(passwords.belong("prometheus", str(n).encode(), f"198.51.100.{n}")) for n in range(80)
+            asyncio.create_task(passwords.verify("prometheus", str(n).encode(), f"198.51.100.{n}")) for n in range(80)
         ]
         await until(lambda: held.under_way == 1)
-        assert await asyncio.wait_for(passwords.belong("prometheus", b"right", "192.0.2.1"), 1)
+        assert await asyncio.wait_for(passwords.verify("prometheus", b"right", "192.0.2.1"), 1)
         refused = [task for task in guesses if task.done()]
         assert len(refused) == 80 - 64
         assert all(isinstance(task.exception(), TooManyChecks) for task in refused)
@@ -134,9 +147,9 @@ def test_one_address_takes_two_of_the_places_in_the_queue() -> None:
 
     async def ask() -> None:
         passwords = Passwords(lambda: USERS, held)
-        guesses = [asyncio.create_task(passwords.belong("prometheus", bytes([n]), "198.51.100.1")) for n in range(1, 6)]
+        guesses = [asyncio.create_task(passwords.verify("prometheus", bytes([n]), "198.51.100.1")) for n in range(1, 6)]
         await until(lambda: sum(task.done() for task in guesses) == 3)
-        mine = asyncio.create_task(passwords.belong("prometheus", b"right", "192.0.2.1"))
+        mine = asyncio.create_task(passwords.verify("prometheus", b"right", "192.0.2.1"))
         held.go_on.set()
         assert await mine
         assert [task.done() and task.exception() is None for task in guesses[:2]] == [True, True]
@@ -155,7 +168,7 @@ def test_guessing_takes_a_fourth_of_a_core_at_most() -> None:
         passwords = Passwords(lambda: USERS, check)
         began = time.monotonic()
         for number in range(5):
-            await passwords.belong("prometheus", str(number).encode(), "198.51.100.1")
+            await passwords.verify("prometheus", str(number).encode(), "198.51.100.1")
         return time.monotonic() - began
 
     # Five checks, and four pauses of three times as long between them.

@@ -92,8 +92,8 @@ def test_values(flag: str, text: str, field: str, value: Any) -> None:
 
 
 ADDRESS = "is not host:port, such as 127.0.0.1:9309, [::1]:9309 or :9309 for every address"
-TAKEN = "is taken by another route: choose a path such as /metrics"
-NAMES = "is not a list of names in UTF-8, separated by commas, none empty, none twice"
+TAKEN = "is the path of another route; choose a path such as /metrics"
+NAMES = "is not a list of different names, in UTF-8 and separated by commas"
 DURATION = "is not a duration such as 90s, 5m or 1h30m, or 0"
 
 
@@ -121,7 +121,7 @@ DURATION = "is not a duration such as 90s, 5m or 1h30m, or 0"
             (
                 "--stats.time-zone",
                 text,
-                "is not local, nor a name of the IANA time zone database such as Europe/Berlin",
+                "is neither local nor an IANA time zone such as Europe/Berlin",
             )
             for text in ("Mars/Olympus", "", "../etc/passwd", "a\0b", "Europe")
         ),
@@ -142,7 +142,7 @@ DURATION = "is not a duration such as 90s, 5m or 1h30m, or 0"
         ("--storage.path", "", "does not name a folder"),
         ("--web.config.file", "", "does not name a file"),
         ("--push.token-file", "", "does not name a file"),
-        ("--web.grafana-url", "grafana", "is not an address that begins with http:// or https://"),
+        ("--web.grafana-url", "grafana", "is not a URL that begins with http:// or https://"),
         ("--demo.seed", "x", "is not a whole number"),
         *(("--demo.speed", text, "is not a number above 0, such as 1 or 2.5") for text in ("0", "-1", "fast", "inf")),
         ("--log.level", "loud", "is not one of debug, info, warn, error"),
@@ -158,7 +158,7 @@ def test_a_mistake_says_what_would_be_right(flag: str, text: str, problem: str) 
     [
         ("--web.listen-address", ":99999", "port 99999 is above 65535"),
         ("--limit.streamers", "0", "0 is not a whole number of at least 1"),
-        ("--web.listen-address", "a b:1", "'a b' is not an IP address or the name of a host"),
+        ("--web.listen-address", "a b:1", "'a b' is not an IP address or host name"),
         ("--push.token-file", "/no/such/file", "/no/such/file cannot be read (No such file or directory)"),
     ],
 )
@@ -186,7 +186,7 @@ def test_every_mistake_is_reported_at_once_under_the_name_that_was_used() -> Non
         ),
         (
             {"--limit.connections": "256"},
-            "--limit.subscribers: 256 live subscribers leave none of 256 connections to scrapes",
+            "--limit.subscribers: 256 live subscribers leave no connection for scrapes (connections: 256)",
         ),
     ],
 )
@@ -269,8 +269,8 @@ def test_misspelt_variables_are_found(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         warn_of_unknown_variables(environ)
     assert [record.getMessage() for record in caplog.records] == [
-        "environment variable CLIPPER_EXPORTER_LOGLEVEL is not known: did you mean CLIPPER_EXPORTER_LOG_LEVEL?",
-        "environment variable CLIPPER_EXPORTER_ZZZ is not known: is it misspelt?",
+        "unknown environment variable CLIPPER_EXPORTER_LOGLEVEL: did you mean CLIPPER_EXPORTER_LOG_LEVEL?",
+        "unknown environment variable CLIPPER_EXPORTER_ZZZ: is it misspelt?",
     ]
 
 
@@ -355,7 +355,7 @@ class TestTheKeywordsOfServe:
         assert sorted(refusal.value.mistakes) == [
             "CLIPPER_EXPORTER_LIMIT_BODY_BYTES: 'many' is not a whole number of at least 1",
             f"CLIPPER_EXPORTER_WEB_TELEMETRY_PATH: '/api' {TAKEN}",
-            "address: 'localhost:9309' is not an IPv6 address, and a port does not belong here",
+            "address: 'localhost:9309' is not an IPv6 address (give the port separately)",
             "limits: 7 is not HttpLimits",
             "port: 70000 is above 65535",
             "storage: 5 does not name a folder",

@@ -10,13 +10,15 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from exporter import InvalidUpdate, SharedStats
+from exporter.errors import InvalidBatch
 from exporter.metrics import STREAMERS as HELD
 from exporter.metrics import STREAMERS_EXPIRED, UPDATES, UPDATES_REJECTED
 from exporter.store.triggers import iso
 from exporter.store.validation import Limits
+from tests.batches import apply
 from tests.clock import FakeClock
 
 STREAMERS, TYPES, STALE_AFTER = 4, 4, 90
@@ -38,7 +40,11 @@ class Streamer:
 
 
 class Model(RuleBasedStateMachine):
-    """Every method of the store, and what the contract says that it does."""
+    """Every method of the store, and what the contract says that it does.
+
+    Who is stale is dropped when somebody looks, or at an event, whoever's it is. Until then nobody looks here either:
+    a gauge of such a streamer goes on, and what is refused or counted must not need a reader to be right.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,9 +60,10 @@ class Model(RuleBasedStateMachine):
         self.recent: list[tuple[str, str, float]] = []
         self.clips_today: Counter[str] = Counter()
         self.day = self.clock.now // 86400
-        self.accepted = self.refused = self.expired = 0
+        self.accepted = self.pushed = self.refused = self.expired = 0
 
     def settle(self) -> None:
+        """Drop who is stale, as a reader does, or a writer that takes the lock."""
         stale = [n for n, s in self.streamers.items() if self.clock.now >= int(s.updated) + 1 + STALE_AFTER]
         for name in stale:
             del self.streamers[name]
@@ -64,6 +71,11 @@ class Model(RuleBasedStateMachine):
         if self.clock.now // 86400 != self.day:
             self.day = self.clock.now // 86400
             self.clips_today.clear()
+
+    def settle_unless_held(self, name: str) -> None:
+        """A gauge of a streamer that is held takes no lock, and drops nobody, not even that one."""
+        if name not in self.streamers:
+            self.settle()
 
     def types(self) -> set[str]:
         return set(DECLARED).union(*(streamer.triggers for streamer in self.streamers.values()))
@@ -85,9 +97,21 @@ class Model(RuleBasedStateMachine):
         streamer.updated = self.clock.now
         return streamer
 
+    def triggered(self, name: str, kind: str) -> None:
+        streamer = self.touched(name)
+        streamer.triggers[kind] += 1
+        streamer.last[kind] = self.clock.now
+        self.recent = [(name, kind, self.clock.now), *self.recent][:20]
+
+    def clipped(self, name: str) -> None:
+        self.touched(name).clips += 1
+        self.clips_today[name] += 1
+        while len(self.clips_today) > STREAMERS:
+            del self.clips_today[next(n for n in self.clips_today if n not in self.streamers)]
+
     @rule(name=NAMES, value=GOOD, gauge=st.sampled_from(["viewers", "velocity"]))
     def set_number(self, name: str, value: float, gauge: str) -> None:
-        self.settle()
+        self.settle_unless_held(name)
         room = self.has_room(name)
         self.expect(room, getattr(self.store, f"update_{gauge}"), name, value)
         if room:
@@ -95,7 +119,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(name=NAMES, value=st.booleans())
     def set_recording(self, name: str, value: bool) -> None:
-        self.settle()
+        self.settle_unless_held(name)
         room = self.has_room(name)
         self.expect(room, self.store.update_recording_status, name, value)
         if room:
@@ -107,10 +131,7 @@ class Model(RuleBasedStateMachine):
         room = self.has_room(name) and len(self.types() | {kind}) <= TYPES
         self.expect(room, self.store.add_trigger, name, kind, {"n": self.accepted})
         if room:
-            streamer = self.touched(name)
-            streamer.triggers[kind] += 1
-            streamer.last[kind] = self.clock.now
-            self.recent = [(name, kind, self.clock.now), *self.recent][:20]
+            self.triggered(name, kind)
 
     @rule(name=NAMES)
     def clip(self, name: str) -> None:
@@ -118,10 +139,7 @@ class Model(RuleBasedStateMachine):
         room = self.has_room(name)
         self.expect(room, self.store.increment_clips_today, name)
         if room:
-            self.touched(name).clips += 1
-            self.clips_today[name] += 1
-            while len(self.clips_today) > STREAMERS:
-                del self.clips_today[next(n for n in self.clips_today if n not in self.streamers)]
+            self.clipped(name)
 
     @rule(name=NAMES)
     def clear(self, name: str) -> None:
@@ -150,6 +168,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(name=BAD_NAMES)
     def bad_name(self, name: Any) -> None:
+        self.settle()
         self.expect(False, self.store.update_viewers, name, 1)
         self.expect(False, self.store.increment_clips_today, name)
         self.expect(False, self.store.clear_streamer_stats, name)
@@ -160,8 +179,35 @@ class Model(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.clock.pass_by(seconds)
 
-    @invariant()
-    def the_store_is_as_the_model(self) -> None:
+    @rule(names=st.lists(NAMES, unique=True, max_size=3), kind=KINDS, cleared=st.lists(NAMES, unique=True, max_size=2))
+    def batch(self, names: list[str], kind: str, cleared: list[str]) -> None:
+        self.settle()
+        body = {
+            "viewer_counts": dict.fromkeys(names, 7),
+            "triggers": [{"streamer": name, "type": kind} for name in names],
+            "clips": [{"streamer": name} for name in names],
+            "cleared": cleared,
+        }
+        left = {name: streamer for name, streamer in self.streamers.items() if name not in cleared}
+        types = set(DECLARED).union(*(streamer.triggers for streamer in left.values()))
+        room = not names or (len({*left, *names}) <= STREAMERS and len(types | {kind}) <= TYPES)
+        if not room:
+            with pytest.raises(InvalidBatch):
+                apply(self.store, body)
+            self.refused += 1
+            return
+        assert apply(self.store, body).applied == 3 * len(names) + len(cleared)
+        self.pushed += 3 * len(names) + len(cleared)
+        self.streamers = left
+        for name in names:
+            self.touched(name).gauges["viewers"] = 7
+        for name in names:
+            self.triggered(name, kind)
+        for name in names:
+            self.clipped(name)
+
+    @rule()
+    def somebody_looks(self) -> None:
         self.settle()
         stats = self.store.get_all_stats()
         for key, gauge in (
@@ -181,9 +227,12 @@ class Model(RuleBasedStateMachine):
             for name, streamer in self.streamers.items()
         }
         numbers = self.store.own_numbers()
-        assert numbers[UPDATES] == {"local": self.accepted, "http": 0}
+        assert numbers[UPDATES] == {"local": self.accepted, "http": self.pushed}
         assert sum(numbers[UPDATES_REJECTED].values()) == self.refused
         assert (numbers[HELD], numbers[STREAMERS_EXPIRED]) == (len(self.streamers), self.expired)
+
+    def teardown(self) -> None:
+        self.somebody_looks()
 
 
 TestModel = Model.TestCase

@@ -17,9 +17,12 @@ import pytest
 import exporter
 from exporter import InvalidUpdate, SharedStats
 from exporter.metrics import STREAMERS, STREAMERS_EXPIRED, UPDATES, UPDATES_REJECTED
+from exporter.store.rows import Row
 from exporter.store.shared import TRIGGER_TYPES
+from exporter.store.state import STEP, State
 from exporter.store.validation import Limits, Reason
 from tests.clock import FakeClock
+from tests.interleaving import Switching
 
 
 @pytest.fixture
@@ -314,6 +317,72 @@ class TestExpiry:
         store.update_viewers("new", 1)
         assert set(store.viewer_counts) == {"new"}
 
+    @pytest.mark.parametrize("stale", [1, 1_500], ids=["one", "more than are looked at in one go"])
+    def test_the_type_of_who_has_expired_makes_room_though_nobody_looked(self, clock: FakeClock, stale: int) -> None:
+        store = SharedStats.create(clock=clock, limits=Limits(trigger_types=5))
+        store.add_trigger("0", "fifth")
+        for number in range(1, stale):
+            store.update_viewers(f"{number}", 1)
+        clock.pass_by(301)
+        store.add_trigger("new", "sixth")
+        assert [row.streamer for row in store.rows()] == ["new"]
+
+    def test_a_writer_drops_who_has_expired_though_nobody_looked(self, store: SharedStats, clock: FakeClock) -> None:
+        store.update_viewers("old", 1)
+        clock.pass_by(301)
+        store.add_trigger("new", "keyword")
+        assert store.events == 2  # a clear, and the trigger
+
+    def test_a_silent_streamer_goes_on_if_nobody_looked_and_begins_again_if_somebody_did(
+        self, store: SharedStats, clock: FakeClock
+    ) -> None:
+        for looked in (False, True):
+            store.reset_all()
+            store.increment_clips_today("xQc")
+            clock.pass_by(301)
+            if looked:
+                assert store.rows() == []
+            store.update_viewers("xQc", 1)
+            assert [(row.clips, row.viewers) for row in store.rows()] == [(0 if looked else 1, 1)]
+
+    def test_a_writer_looks_at_few_of_many_who_expire(
+        self, store: SharedStats, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looked: list[Row] = []
+        is_stale = State._is_stale
+
+        def counting(state: State, row: Row, now: float) -> bool:
+            looked.append(row)
+            return is_stale(state, row, now)
+
+        for number in range(5 * STEP):
+            store.update_viewers(f"{number}", 1)
+        monkeypatch.setattr(State, "_is_stale", counting)
+        clock.pass_by(200)
+        for number in range(0, 5 * STEP, 2):
+            store.update_viewers(f"{number}", 2)
+        clock.pass_by(101)
+        for _ in range(2):
+            store.increment_clips_today("0")
+            assert 0 < len(looked) <= STEP + 2  # and at the event's own row
+            looked.clear()
+        store.add_trigger("1", "of a type that is new")
+        assert 0 < len(looked) <= STEP + 2
+        looked.clear()
+        # Nobody who has been looked at is looked at again before it may be stale; the rest is a reader's.
+        assert len(store.rows()) == 5 * STEP // 2 + 1
+        assert len(looked) <= 2 * STEP
+
+    @pytest.mark.parametrize("most", [0, 1, 7])
+    def test_no_more_rows_are_looked_at_than_are_asked_for(self, clock: FakeClock, most: int) -> None:
+        state = State([], Limits(), 60, None, clock.now)
+        for number in range(10):
+            state.post(f"{number}", "viewers", 1, clock.now + number % 2)
+        clock.pass_by(63)
+        for gone in range(most, 10, most or 10):
+            state.expire(clock.now, most)
+            assert (len(state.rows), state.expired) == (10 - gone, gone)
+
     def test_0_is_never(self, clock: FakeClock) -> None:
         store = SharedStats.create(clock=clock, stale_after=0)
         store.update_viewers("xQc", 1)
@@ -379,12 +448,12 @@ BAD_INPUT: dict[str, tuple[Callable[[SharedStats], None], str, Reason]] = {
     ),
     "one streamer too many": (
         lambda s: s.add_trigger("third", "keyword"),
-        "streamer: expected at most 2 streamers at once, got 'third'",
+        "streamer: limit reached (2): 'third' refused (--limit.streamers)",
         Reason.STREAMERS,
     ),
     "one trigger type too many": (
         lambda s: s.add_trigger("xQc", "sixth"),
-        "trigger_type: expected at most 5 trigger types, got 'sixth'",
+        "trigger_type: limit reached (5): 'sixth' refused (--limit.trigger-types)",
         Reason.TRIGGER_TYPES,
     ),
 }
@@ -489,45 +558,43 @@ class TestVersions:
 
 
 class TestThreads:
-    def test_writers_and_readers_get_everything_right(self) -> None:
+    def test_what_one_thread_reports_is_seen_in_its_order(self) -> None:
+        """A trigger, then viewers: whoever looks never sees the viewers without the trigger."""
+        rounds = 300
         store = SharedStats.create()
-        rounds = 2_000
-        stop = threading.Event()
+        going = threading.Event()
+        going.set()
 
-        def write(number: int) -> None:
-            for value in range(rounds):
-                # Both gauges of a streamer are one update apart: a reader may see that, but never a value going back.
-                store.update_viewers(f"own {number}", value)
+        def write(name: str) -> None:
+            for value in range(1, rounds + 1):
+                store.add_trigger(name, "keyword", {"value": value})
+                store.update_viewers(name, value)
                 store.update_viewers("shared", value)
-                store.add_trigger(f"own {number}", "keyword", {"value": value})
                 store.increment_clips_today("shared")
 
-        def read() -> int:
-            reads, last = 0, 0
-            while not stop.is_set():
+        def look() -> int:
+            looks, last = 0, 0
+            while going.is_set():
                 rows = {row.streamer: row for row in store.rows()}
-                for row in rows.values():
-                    if row.streamer.startswith("own") and row.viewers is not None:
-                        # Viewers first, then the trigger: its count is that value, or one more.
-                        assert row.triggers["keyword"] in (row.viewers, row.viewers + 1)
-                if "shared" in rows:
-                    assert rows["shared"].clips >= last
-                    last = rows["shared"].clips
-                reads += 1
-            return reads
+                for name in rows.keys() - {"shared"}:
+                    assert rows[name].triggers["keyword"] - (rows[name].viewers or 0) in (0, 1)
+                clips = rows["shared"].clips if "shared" in rows else 0
+                assert clips >= last
+                last, looks = clips, looks + 1
+            return looks
 
-        with ThreadPoolExecutor(6) as pool:
-            readers = [pool.submit(read) for _ in range(2)]
+        with Switching(), ThreadPoolExecutor(5) as pool:
+            readers = [pool.submit(look) for _ in range(2)]
             try:
-                for writer in [pool.submit(write, number) for number in range(4)]:
-                    writer.result()
+                for writer in [pool.submit(write, name) for name in "abc"]:
+                    writer.result(60)
             finally:
-                stop.set()
-            assert all(reader.result() > 0 for reader in readers)
+                going.clear()
+            assert all(reader.result(60) for reader in readers)
         rows = {row.streamer: row for row in store.rows()}
-        assert rows["shared"].clips == store.get_clips_today("shared") == 4 * rounds
-        assert [rows[f"own {number}"].triggers["keyword"] for number in range(4)] == [rounds] * 4
-        assert store.own_numbers()[UPDATES] == {"local": 4 * 4 * rounds, "http": 0}
+        assert rows["shared"].clips == store.get_clips_today("shared") == 3 * rounds
+        assert [(rows[name].triggers["keyword"], rows[name].viewers) for name in "abc"] == [(rounds, rounds)] * 3
+        assert store.own_numbers()[UPDATES] == {"local": 3 * 4 * rounds, "http": 0}
 
     def test_an_update_from_within_an_update_does_not_lock_up(self) -> None:
         # As from a signal handler or a finalizer that runs while its own thread holds the lock.

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter import Server, SharedStats, serve
 
-MISSING = "Socket.IO is not installed here: pip install 'clipper-exporter[socketio]'"
+MISSING = "Socket.IO is not installed: pip install 'clipper-exporter[socketio]'"
 EXTRA = ("socketio", "engineio", "wsproto")
 
 

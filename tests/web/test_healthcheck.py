@@ -119,8 +119,8 @@ def test_nobody_is_there(tmp_path: Path, text: str | None) -> None:
 @pytest.mark.parametrize(
     ("serving", "asking", "told"),
     [
-        (None, TLS, "what it says is no TLS"),
-        (TLS, None, "what it says is no HTTP; if it speaks TLS, give its --web.config.file here as well"),
+        (None, TLS, "the response is not TLS"),
+        (TLS, None, "the response is not HTTP; if the exporter uses TLS, pass its --web.config.file here too"),
     ],
     ids=["http", "https"],
 )
@@ -149,10 +149,10 @@ def test_who_is_there_and_says_nothing_does_not_answer(tmp_path: Path, text: str
         (
             ("--web.listen-address=:0",),
             "",
-            "--web.listen-address: port 0 is not one to ask at: give the port that it listens on",
+            "--web.listen-address: port 0 cannot be checked; give the port that the exporter listens on",
         ),
-        ((), "tls_server_config: {", "web.yml: expected YAML at line 1"),
-        ((), None, "web.yml: expected a file that can be read (No such file or directory)"),
+        ((), "tls_server_config: {", "web.yml: line 1, column "),
+        ((), None, "web.yml: cannot be read (No such file or directory)"),
         (("--log.level=info",), "", "unrecognized arguments: --log.level=info"),
     ],
 )

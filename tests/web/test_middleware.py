@@ -111,7 +111,7 @@ def test_what_are_no_credentials_are_refused(server: Server, authorization: str)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == 'Basic realm="clipper-exporter", charset="UTF-8"'
     assert response.json() == {
-        "error": "expected the name and the password of a user",
+        "error": "missing or wrong user name or password",
         "details": ["GET /metrics"],
     }
 
@@ -153,7 +153,7 @@ class TestPushing:
         file = WebFile(web_config)
         with start(ServeOptions(port=0, address="0.0.0.0"), store, web_file=file) as server:
             web_config.write_text("")
-            file.renew()
+            file.reload()
             url = server.url + "/api/stats"
             assert requests.get(url, timeout=10).status_code == 401
             assert requests.post(url, json={}, timeout=10).status_code == 401

@@ -76,12 +76,14 @@ def test_a_port_in_use_is_a_clear_error() -> None:
 
 
 def test_an_address_of_another_machine_is_a_clear_error() -> None:
-    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1:0: expected an address of this machine"):
+    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1:0: not an address of this machine"):
         serve(0, "192.0.2.1", stats=SharedStats.create())
 
 
 def test_a_name_that_is_no_address_is_a_clear_error() -> None:
-    with pytest.raises(ListenError, match=r"cannot listen on no\.such\.host\.invalid:0: expected an address"):
+    with pytest.raises(
+        ListenError, match=r"cannot listen on no\.such\.host\.invalid:0: not an address of this machine"
+    ):
         serve(0, "no.such.host.invalid", stats=SharedStats.create())
 
 
@@ -135,7 +137,7 @@ def test_without_ipv6_every_address_is_every_ipv4_address() -> None:
 
 @pytest.mark.usefixtures("_no_ipv6")
 def test_without_ipv6_an_ipv6_address_is_a_clear_error() -> None:
-    with pytest.raises(ListenError, match=r"cannot listen on \[::1\]:0: this machine has no addresses of this kind"):
+    with pytest.raises(ListenError, match=r"cannot listen on \[::1\]:0: this machine has no addresses of this family"):
         serve(0, "::1", stats=SharedStats.create())
 
 
@@ -167,7 +169,7 @@ def test_what_the_command_line_refuses_serve_refuses() -> None:
         exporter.serve(70000, telemetry_path="/api/stats", storage="", push_token="")
     assert refusal.value.mistakes == (
         "port: 70000 is above 65535",
-        "telemetry_path: '/api/stats' is taken by another route: choose a path such as /metrics",
+        "telemetry_path: '/api/stats' is the path of another route; choose a path such as /metrics",
         "push_token: the token is not one word of printable ASCII characters",
         "storage: '' does not name a folder",
     )
@@ -186,9 +188,9 @@ def test_serve_reads_the_environment(
         assert handle.url == f"http://localhost:{handle.port}"
         assert "clipper_exporter_http_connections_limit 999.0\n" in scrape(handle, "/scrape")
     assert (tmp_path / "kept").is_dir()
-    told = "CLIPPER_EXPORTER_WEB_TELEMETRYPATH is not known: did you mean CLIPPER_EXPORTER_WEB_TELEMETRY_PATH?"
+    told = "CLIPPER_EXPORTER_WEB_TELEMETRYPATH: did you mean CLIPPER_EXPORTER_WEB_TELEMETRY_PATH?"
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == [f"environment variable {told}"]
+    assert warnings == [f"unknown environment variable {told}"]
 
 
 def test_a_mistake_in_a_variable_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
