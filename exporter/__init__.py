@@ -73,8 +73,7 @@ _LATE: Final = {
 
 
 def _make_shared_stats() -> SharedStats:
-    from exporter.settings.environment import URL, is_strict  # noqa: PLC0415 - not needed by the command line
-    from exporter.settings.settings import store_options  # noqa: PLC0415
+    from exporter.settings.settings import URL, is_strict, store_options  # noqa: PLC0415 - the command line needs none
 
     log = logging.getLogger(__name__)
     # An invalid variable must not stop a clipper: it is logged, and the default is used.

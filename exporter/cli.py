@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from types import FrameType
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from exporter import logs
 from exporter._version import __version__
 from exporter.errors import ExporterError, SettingsError
-from exporter.settings.flags import Option
-from exporter.settings.settings import Settings, health_options, nearest, options, warn_of_unknown_variables
+from exporter.settings.flags import TABLE, Option
+from exporter.settings.settings import Settings, nearest, warn_of_unknown_variables
 from exporter.store.shared import SharedStats
 from exporter.web.healthcheck import healthcheck
 
@@ -30,13 +30,13 @@ logger = logging.getLogger("exporter")
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """A command: its text in ``--help``, and the options that it ``takes``."""
+    """A command: its text in ``--help``, and the options that it takes."""
 
     summary: str
     description: str
     status: str
     examples: Sequence[str]
-    takes: Callable[[Option], bool]
+    options: Sequence[Option]
 
 
 _SERVED: Final = "0 after SIGTERM or Ctrl-C, 1 if it cannot serve"
@@ -50,7 +50,7 @@ _COMMANDS: Final = {
             "serve --web.listen-address=:9309 --log.format=json",
             "serve --storage.path=/var/lib/clipper-exporter --web.config.file=web.yml",
         ],
-        lambda option: not option.demo_only,
+        [option for option in TABLE if option.part != "demo"],
     ),
     "demo": _Command(
         "serve four recorded and eight simulated streams",
@@ -58,7 +58,7 @@ _COMMANDS: Final = {
         " bursts of chat, triggers, recordings and clips.",
         _SERVED,
         ["demo", "demo --demo.seed=7 --demo.speed=10"],
-        lambda _: True,
+        TABLE,
     ),
     "health": _Command(
         "check whether the exporter on this machine answers",
@@ -67,15 +67,14 @@ _COMMANDS: Final = {
         " same flags and variables.",
         "0 if it answers, 1 if it does not",
         ["health", "health --web.listen-address=:9400 --web.config.file=web.yml"],
-        lambda option: option.flag in {"--web.listen-address", "--web.config.file"},
+        [option for option in TABLE if option.flag in {"--web.listen-address", "--web.config.file"}],
     ),
 }
 _EPILOGUE: Final = """\
 each flag can also be set by the environment variable beside it; the flag takes precedence.
 exit status: {status}, 2 for invalid flags or variables.
 
-examples:
-{examples}
+examples:{examples}
 """
 
 
@@ -84,8 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, given = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
         if command == "health":
-            rows = [option for option in options().values() if _COMMANDS[command].takes(option)]
-            print(f"{healthcheck(health_options(given, os.environ, rows))} answers")
+            print(f"{healthcheck(Settings.read(given, os.environ, _COMMANDS[command].options).serve)} answers")
             return 0
         settings = Settings.read(given, os.environ)
         logs.configure(settings.log.level, settings.log.format)
@@ -142,22 +140,6 @@ def _run(command: str, settings: Settings) -> None:
 
 def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
     """Return the command and its flags as text; a mistake prints the usage and exits with status 2."""
-    parser, commands = _parsers()
-    flags = {option.flag for option in options().values()}
-    if arguments and (first := arguments[0].partition("=")[0]) in flags:
-        parser.error(f"{first} comes before the command: write clipper-exporter COMMAND {first}=...")
-    parsed, unknown = parser.parse_known_args(arguments)
-    given = vars(parsed)
-    command = given.pop("command")
-    if unknown:
-        known = {option.flag for option in options().values() if _COMMANDS[command].takes(option)}
-        hints = [each + nearest(each.partition("=")[0], known) for each in unknown]
-        commands[command].error(f"unrecognized arguments: {', '.join(hints)}")
-    return command, given
-
-
-def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """Return the parser of the command line, and the parsers of the commands by name."""
     parser = argparse.ArgumentParser(
         prog="clipper-exporter",
         description="Prometheus exporter for live-stream clippers.",
@@ -166,23 +148,32 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     )
     parser.add_argument("--version", action="version", version=f"clipper-exporter {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for name, entry in _COMMANDS.items():
-        examples = "\n".join(f"  clipper-exporter {example}" for example in entry.examples)
-        command = commands.add_parser(
-            name,
-            help=entry.summary,
-            description=fill(entry.description, 79),
-            epilog=_EPILOGUE.format(status=entry.status, examples=examples),
-            allow_abbrev=False,
-            argument_default=argparse.SUPPRESS,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        for option in filter(entry.takes, options().values()):
-            _add(command, option)
-    return parser, dict(commands.choices)
+    for name, command in _COMMANDS.items():
+        _add(commands, name, command)
+    if arguments and (first := arguments[0].partition("=")[0]) in {option.flag for option in TABLE}:
+        parser.error(f"{first} comes before the command: write clipper-exporter COMMAND {first}=...")
+    parsed, unknown = parser.parse_known_args(arguments)
+    given = vars(parsed)
+    name = given.pop("command")
+    if unknown:
+        known = {option.flag for option in _COMMANDS[name].options}
+        hints = [each + nearest(each.partition("=")[0], known) for each in unknown]
+        commands.choices[name].error(f"unrecognized arguments: {', '.join(hints)}")
+    return name, given
 
 
-def _add(command: argparse.ArgumentParser, option: Option) -> None:
-    text = f"{option.help} Default: {option.default or 'none'}. ({option.variable})"
-    # The destination is the flag itself, because Settings takes the text of each flag.
-    command.add_argument(option.flag, dest=option.flag, metavar=option.metavar, help=text.replace("%", "%%"))
+def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: _Command) -> None:
+    examples = "".join(f"\n  clipper-exporter {example}" for example in command.examples)
+    parser = commands.add_parser(
+        name,
+        help=command.summary,
+        description=fill(command.description, 79),
+        epilog=_EPILOGUE.format(status=command.status, examples=examples),
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for option in command.options:
+        text = f"{option.help} Default: {option.default or 'none'}. ({option.variable})".replace("%", "%%")
+        # The destination is the flag itself, because Settings takes the text of each flag.
+        parser.add_argument(option.flag, dest=option.flag, metavar=option.metavar, help=text)

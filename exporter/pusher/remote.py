@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Final, Self, Unpack
 
 from exporter.pusher.pusher import Pace, Pusher
 from exporter.pusher.transport import Transport
-from exporter.settings import environment, settings
+from exporter.settings import settings
+from exporter.settings.flags import PREFIX
 from exporter.store.shared import TRIGGER_TYPES, SharedStats
 from exporter.store.validation import Limits
 
@@ -64,7 +65,7 @@ class RemoteStats(SharedStats):
             stale_after=stale_after,
             time_zone=time_zone,
             clock=clock,
-            strict=environment.is_strict(os.environ) if strict is None else strict,
+            strict=settings.is_strict(os.environ) if strict is None else strict,
         )
         self._pusher = self._make_pusher(
             self, url, token, transport=transport, monotonic=monotonic, jitter=jitter, **pace
@@ -98,11 +99,11 @@ def from_environment(environ: Mapping[str, str], **options: Any) -> RemoteStats:
     if _STALE_AFTER not in environ:
         # By default a stream ends with this process, and not after some time without updates.
         options["stale_after"] = 0.0
-    token = environ.get(environment.TOKEN) or environment.read_token(
-        environment.TOKEN_FILE, environ.get(environment.TOKEN_FILE, "")
+    token = environ.get(settings.TOKEN) or settings.read_token(
+        settings.TOKEN_FILE, environ.get(settings.TOKEN_FILE, "")
     )
     try:
-        return RemoteStats(environ[environment.URL], token, **options)
+        return RemoteStats(environ[settings.URL], token, **options)
     except ValueError as problem:
         field, _, message = str(problem).partition(":")
-        raise ValueError(f"{environment.PREFIX}{field.upper()}:{message}") from None
+        raise ValueError(f"{PREFIX}{field.upper()}:{message}") from None
