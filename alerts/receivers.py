@@ -98,7 +98,7 @@ CHANNELS = (
 
 
 class ReceiversError(ValueError):
-    """Variables that cannot be used; the message has one line for each mistake."""
+    """Invalid variables; the message has one line for each mistake."""
 
 
 def render(environment: Mapping[str, str], base: Path = BASE) -> str:
@@ -127,7 +127,7 @@ def render(environment: Mapping[str, str], base: Path = BASE) -> str:
 
 
 def _configuration(channel: Channel, values: Values, severity: str) -> dict[str, object]:
-    # Programs are told when anything is over; people are not, for what was only for their information.
+    # Programs are notified when any alert resolves; people are not, if it was only information.
     tells_ends = channel.name == "WEBHOOK" or severity != "info"
     return channel.configure(values) | {"send_resolved": tells_ends}
 
@@ -137,7 +137,7 @@ def _minimum(channel: Channel, values: Values) -> str:
 
 
 def _values(environment: Mapping[str, str], mistakes: list[str]) -> dict[str, str]:
-    """The values that are set, by name without PREFIX: from NAME itself, or from the file that NAME_FILE names."""
+    """Return the values that are set, by name without PREFIX, from NAME or from the file named by NAME_FILE."""
     known = {name for channel in CHANNELS for name in channel.variables}
     values = {}
     for variable, value in sorted(environment.items()):
@@ -188,7 +188,7 @@ def _is_url(text: str) -> bool:
 
 
 def _write(file: Path, text: str, mode: int) -> None:
-    """Write ``file`` whole or not at all, never readable by more than ``mode`` allows."""
+    """Write ``file`` atomically, never more readable than ``mode``."""
     new = file.with_name(f".{file.name}.new")
     new.unlink(missing_ok=True)
     new.touch(0o600, exist_ok=False)
@@ -198,7 +198,7 @@ def _write(file: Path, text: str, mode: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the configuration; the exit status is 2 when the settings cannot be used."""
+    """Write the configuration; the exit status is 2 if the settings are invalid."""
     epilog = "settings, from the environment, each also as a file (NAME_FILE):\n" + "".join(
         f"  {PREFIX}{name}{' (required for this channel)' if name in channel.required else ''}\n"
         for channel in CHANNELS

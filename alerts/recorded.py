@@ -48,7 +48,7 @@ def notation(samples: Iterable[tuple[int, float]]) -> str:
 
 
 def viewers_series(streamer: str) -> str:
-    """The series name that a streamer's viewers are scraped as."""
+    """Return the series name of a streamer's viewers."""
     return f"{VIEWERS.name}{{streamer={json.dumps(streamer)}}}"
 
 
@@ -87,13 +87,13 @@ def quiet_test(recordings: Iterable[tuple[str, Sequence[Row]]]) -> dict[str, obj
 
 
 def named(files: Sequence[str]) -> list[tuple[str, Sequence[Row]]]:
-    """The recordings in ``files``, or the ones that the package ships, each with its name. Raises FeedError."""
+    """Return the recordings in ``files``, or those of the package, with their names. Raises FeedError."""
     sources: Sequence[Path | Traversable] = [Path(file) for file in files] or bundled()
     return [(Path(source.name).stem, read_recording(source)) for source in sources]
 
 
 def main(files: Sequence[str]) -> int:
-    """Write the test file to standard output; the exit status is 2 when a file cannot be used."""
+    """Write the test file to standard output; the exit status is 2 if a file is invalid."""
     try:
         test = quiet_test(named(files))
     except FeedError as error:

@@ -1,4 +1,4 @@
-"""Whether anything accepted is lost, or counted twice, when the exporter is killed again and again.
+"""Checks that no accepted event is lost or counted twice when the exporter is killed repeatedly.
 
 Triggers with ids are posted at a steady rate by several pushers that send again what was not answered, as a careful
 clipper does. Meanwhile the exporter is killed (SIGKILL) at random moments, while it starts as well, and is started
@@ -38,7 +38,7 @@ DEADLINE: Final = 60.0  # seconds for the last events to be taken
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run has come to.
+    """The result of a run.
 
     ``recognised`` were counted before the kill took their answer away; ``increase`` and ``resets`` are PromQL's over
     all of it, ``slack`` says by how much of itself ``increase`` may be too large.

@@ -57,7 +57,7 @@ def _play(store: SharedStats, hub: Hub, names: list[str], seconds: float) -> int
 
 
 def _write(store: SharedStats, _: Hub, names: list[str], seconds: float) -> str:
-    """Set viewers as fast as it goes.
+    """Set viewers as fast as possible.
 
     Returns the updates a second; the writer's own CPU time for one, in seconds; and the CPU time of the process's other
     threads for each second that passed.

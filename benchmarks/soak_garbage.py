@@ -1,4 +1,4 @@
-"""What no client should send: requests that a server must refuse, or ignore, at no lasting cost."""
+"""Invalid requests, which a server must refuse or ignore without lasting cost."""
 
 from __future__ import annotations
 

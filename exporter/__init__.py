@@ -7,8 +7,8 @@ A clipper writes its numbers into :data:`shared_stats`; :func:`serve` lets Prome
     exporter.serve()
     exporter.shared_stats.update_viewers("xQc", 45000)
 
-Everything that is public is a name of this package. Those that need a web server, an HTTP client or prometheus_client
-are imported when they are first used.
+All public names are in this package. Names that need a web server, an HTTP client or prometheus_client are imported at
+their first use.
 """
 
 from __future__ import annotations
@@ -73,23 +73,22 @@ _LATE: Final = {
 
 
 def _make_shared_stats() -> SharedStats:
-    from exporter.settings.environment import URL, is_strict  # noqa: PLC0415 - the command line needs none of it
-    from exporter.settings.settings import store_options  # noqa: PLC0415
+    from exporter.settings.settings import URL, is_strict, store_options  # noqa: PLC0415 - the command line needs none
 
     log = logging.getLogger(__name__)
-    # A misspelt variable must not keep a clipper from starting: it is told, and the default stands.
+    # An invalid variable must not stop a clipper: it is logged, and the default is used.
     options, mistakes = store_options(os.environ)
     for mistake in mistakes:
         log.error("%s; the default is used instead", mistake)
     strict = is_strict(os.environ)
     if os.environ.get(URL):
-        # Only whoever pushes needs an HTTP client, which takes many times longer to import than the store.
+        # Imported only to push: an HTTP client takes many times longer to import than the store.
         from exporter.pusher.remote import from_environment  # noqa: PLC0415
 
         try:
             return from_environment(os.environ, strict=strict, **options.keywords())
         except ValueError as problem:
-            log.error("nothing is pushed to an exporter: %s", problem)  # noqa: TRY400 - a person needs no traceback
+            log.error("nothing is pushed to an exporter: %s", problem)  # noqa: TRY400 - a traceback adds nothing
     return SharedStats.create(strict=strict, **options.keywords())
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from types import FrameType
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from exporter import logs
 from exporter._version import __version__
 from exporter.errors import ExporterError, SettingsError
-from exporter.settings.flags import Option
-from exporter.settings.settings import Settings, health_options, nearest, options, warn_of_unknown_variables
+from exporter.settings.flags import TABLE, Option
+from exporter.settings.settings import Settings, nearest, warn_of_unknown_variables
 from exporter.store.shared import SharedStats
 from exporter.web.healthcheck import healthcheck
 
@@ -30,13 +30,13 @@ logger = logging.getLogger("exporter")
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """A command as ``--help`` tells of it, and which settings it ``takes``."""
+    """A command: its text in ``--help``, and the options that it takes."""
 
     summary: str
     description: str
     status: str
     examples: Sequence[str]
-    takes: Callable[[Option], bool]
+    options: Sequence[Option]
 
 
 _SERVED: Final = "0 after SIGTERM or Ctrl-C, 1 if it cannot serve"
@@ -50,7 +50,7 @@ _COMMANDS: Final = {
             "serve --web.listen-address=:9309 --log.format=json",
             "serve --storage.path=/var/lib/clipper-exporter --web.config.file=web.yml",
         ],
-        lambda option: not option.demo_only,
+        [option for option in TABLE if option.part != "demo"],
     ),
     "demo": _Command(
         "serve four recorded and eight simulated streams",
@@ -58,34 +58,32 @@ _COMMANDS: Final = {
         " bursts of chat, triggers, recordings and clips.",
         _SERVED,
         ["demo", "demo --demo.seed=7 --demo.speed=10"],
-        lambda _: True,
+        TABLE,
     ),
     "health": _Command(
-        "ask whether the exporter of this machine answers",
-        "Ask the exporter that runs on this machine, or in this container, with the same settings whether it"
-        " answers, within seconds: /-/healthy, or with TLS the beginning of a handshake, for which no certificate"
-        " is needed. What was given to it as a flag has to be given here as well.",
+        "check whether the exporter on this machine answers",
+        "Check the exporter that runs with the same settings on this machine or in this container: with HTTP it must"
+        " answer /-/healthy, with TLS it must start a handshake, which needs no certificate. Give this command the"
+        " same flags and variables.",
         "0 if it answers, 1 if it does not",
         ["health", "health --web.listen-address=:9400 --web.config.file=web.yml"],
-        lambda option: option.flag in {"--web.listen-address", "--web.config.file"},
+        [option for option in TABLE if option.flag in {"--web.listen-address", "--web.config.file"}],
     ),
 }
 _EPILOGUE: Final = """\
-every flag may also be given as the environment variable beside it; the flag wins.
-exit status: {status}, 2 for flags or variables that cannot be used.
+each flag can also be set by the environment variable beside it; the flag takes precedence.
+exit status: {status}, 2 for invalid flags or variables.
 
-examples:
-{examples}
+examples:{examples}
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 as asked, 1 cannot serve or does not answer, 2 unusable settings."""
+    """Run a command and return its exit status: 0 success, 1 cannot serve or does not answer, 2 invalid settings."""
     command, given = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
         if command == "health":
-            rows = [option for option in options().values() if _COMMANDS[command].takes(option)]
-            print(f"{healthcheck(health_options(given, os.environ, rows))} answers")
+            print(f"{healthcheck(Settings.read(given, os.environ, _COMMANDS[command].options).serve)} answers")
             return 0
         settings = Settings.read(given, os.environ)
         logs.configure(settings.log.level, settings.log.format)
@@ -99,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command == "health":
             print(f"clipper-exporter: {problem}", file=sys.stderr)
         else:
-            logger.error("%s", problem)  # noqa: TRY400 - a message for a person, who is not helped by a traceback
+            logger.error("%s", problem)  # noqa: TRY400 - a traceback does not help the operator
         return 1
     return 0
 
@@ -111,7 +109,7 @@ def _run(command: str, settings: Settings) -> None:
     received: list[int] = []
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        # Nothing that takes a lock, such as an Event or a logger: the thread interrupted here may hold it.
+        # Nothing that takes a lock, such as an Event or a logger: the interrupted thread may hold it.
         received.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -125,14 +123,14 @@ def _run(command: str, settings: Settings) -> None:
     with start(settings.serve, store) as server:
         logger.info("clipper-exporter %s listens on %s", __version__, server.url)
         logger.info("pushing: %s", server.who_may_push)
-        logger.info("storage: %s", settings.serve.storage or "none, counters begin at 0 at every start")
+        logger.info("storage: %s", settings.serve.storage or "none, counters start at 0 at every start")
         logger.info("metrics: %s%s", server.url, settings.serve.telemetry_path)
         if sys.stderr.isatty():
             print(f"\nOpen {server.url}/ in a browser. Ctrl-C ends it.\n", file=sys.stderr)
-        # In short waits: the feeds are played from here, and a signal may come just before a wait.
+        # In short waits: this loop plays the feeds, and a signal may arrive just before a wait.
         while not received:
             if not server.running:
-                raise ExporterError("the server ended by itself; its last log lines say why")
+                raise ExporterError("the server stopped unexpectedly; its last log lines say why")
             now = time.time()
             for feed in feeds:
                 feed.advance(now)
@@ -141,23 +139,7 @@ def _run(command: str, settings: Settings) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Parse the command and its flags, as text; a mistake ends the process with the usage of the command, and 2."""
-    parser, commands = _parsers()
-    flags = {option.flag for option in options().values()}
-    if arguments and (first := arguments[0].partition("=")[0]) in flags:
-        parser.error(f"{first} comes before the command: write clipper-exporter COMMAND {first}=...")
-    parsed, unknown = parser.parse_known_args(arguments)
-    given = vars(parsed)
-    command = given.pop("command")
-    if unknown:
-        known = {option.flag for option in options().values() if _COMMANDS[command].takes(option)}
-        told = [each + nearest(each.partition("=")[0], known) for each in unknown]
-        commands[command].error(f"unrecognized arguments: {', '.join(told)}")
-    return command, given
-
-
-def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """Make the parser of the whole line, and get those of the commands by name."""
+    """Return the command and its flags as text; a mistake prints the usage and exits with status 2."""
     parser = argparse.ArgumentParser(
         prog="clipper-exporter",
         description="Prometheus exporter for live-stream clippers.",
@@ -166,23 +148,32 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     )
     parser.add_argument("--version", action="version", version=f"clipper-exporter {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for name, told in _COMMANDS.items():
-        examples = "\n".join(f"  clipper-exporter {example}" for example in told.examples)
-        command = commands.add_parser(
-            name,
-            help=told.summary,
-            description=fill(told.description, 79),
-            epilog=_EPILOGUE.format(status=told.status, examples=examples),
-            allow_abbrev=False,
-            argument_default=argparse.SUPPRESS,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        for option in filter(told.takes, options().values()):
-            _add(command, option)
-    return parser, dict(commands.choices)
+    for name, command in _COMMANDS.items():
+        _add(commands, name, command)
+    if arguments and (first := arguments[0].partition("=")[0]) in {option.flag for option in TABLE}:
+        parser.error(f"{first} comes before the command: write clipper-exporter COMMAND {first}=...")
+    parsed, unknown = parser.parse_known_args(arguments)
+    given = vars(parsed)
+    name = given.pop("command")
+    if unknown:
+        known = {option.flag for option in _COMMANDS[name].options}
+        hints = [each + nearest(each.partition("=")[0], known) for each in unknown]
+        commands.choices[name].error(f"unrecognized arguments: {', '.join(hints)}")
+    return name, given
 
 
-def _add(command: argparse.ArgumentParser, option: Option) -> None:
-    text = f"{option.help} Default: {option.default or 'none'}. ({option.variable})"
-    # The destination is the flag itself: what was given goes to Settings as it was typed.
-    command.add_argument(option.flag, dest=option.flag, metavar=option.metavar, help=text.replace("%", "%%"))
+def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: _Command) -> None:
+    examples = "".join(f"\n  clipper-exporter {example}" for example in command.examples)
+    parser = commands.add_parser(
+        name,
+        help=command.summary,
+        description=fill(command.description, 79),
+        epilog=_EPILOGUE.format(status=command.status, examples=examples),
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for option in command.options:
+        text = f"{option.help} Default: {option.default or 'none'}. ({option.variable})".replace("%", "%%")
+        # The destination is the flag itself, because Settings takes the text of each flag.
+        parser.add_argument(option.flag, dest=option.flag, metavar=option.metavar, help=text)

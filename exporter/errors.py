@@ -1,14 +1,14 @@
-"""Every exception this package raises on purpose.
+"""The exceptions of this package.
 
 ::
 
     ExporterError
-    ├── InvalidUpdate   (ValueError)  an update the store refuses
-    │   └── InvalidBatch              several at once, refused as a whole
-    ├── SettingsError   (ValueError)  flags or environment that cannot be used
+    ├── InvalidUpdate   (ValueError)  an update that the store refuses
+    │   └── InvalidBatch              a batch that is refused as a whole
+    ├── SettingsError   (ValueError)  invalid flags, variables or keywords
     ├── FeedError       (ValueError)  a recording that cannot be played
     ├── ListenError     (OSError)     an address that cannot be listened on
-    └── StorageError    (OSError)     a folder or file that counters cannot be kept in
+    └── StorageError    (OSError)     a folder or file that cannot store counters
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _repr.maxstring = _repr.maxother = 60
 
 
 def shown(value: object) -> str:
-    """A value as messages show it: as Python writes it, and short."""
+    """Return a value as text for messages: a shortened ``repr()``."""
     return _repr.repr(value)
 
 
@@ -30,14 +30,14 @@ class ExporterError(Exception):
 
 
 class InvalidUpdate(ExporterError, ValueError):
-    """An update the store refuses; the store is as it was before.
+    """An update that the store refuses; the store is unchanged.
 
-    ``field`` names what is wrong (``"viewers"``), ``value`` is what was given, ``expected`` says what would be right,
-    and ``reason`` is the value of the ``reason`` label that the refusal is counted under.
+    ``field`` is the wrong field (``"viewers"``), ``value`` its value, ``expected`` describes a valid value, and
+    ``reason`` is the value of the ``reason`` label that counts the refusal. ``message`` replaces the usual text.
     """
 
-    def __init__(self, field: str, value: object, expected: str, reason: str) -> None:
-        super().__init__(f"{field}: expected {expected}, got {shown(value)}")
+    def __init__(self, field: str, value: object, expected: str, reason: str, message: str = "") -> None:
+        super().__init__(f"{field}: {message or f'expected {expected}, got {shown(value)}'}")
         self.field = field
         self.value = value
         self.expected = expected
@@ -45,7 +45,7 @@ class InvalidUpdate(ExporterError, ValueError):
 
 
 class InvalidBatch(InvalidUpdate):
-    """A batch of updates, refused as a whole; ``mistakes`` holds a line for each, ``reason`` that of the first."""
+    """A batch that is refused as a whole; ``mistakes`` has a line for each mistake, ``reason`` is that of the first."""
 
     def __init__(self, mistakes: Sequence[str], reason: str = "malformed") -> None:
         ExporterError.__init__(self, "\n".join(mistakes))
@@ -54,7 +54,7 @@ class InvalidBatch(InvalidUpdate):
 
 
 class SettingsError(ExporterError, ValueError):
-    """Settings that cannot be used; ``mistakes`` holds one line for each, all of them."""
+    """Invalid settings; ``mistakes`` has a line for each mistake."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("\n".join(mistakes))
@@ -62,7 +62,7 @@ class SettingsError(ExporterError, ValueError):
 
 
 class FeedError(ExporterError, ValueError):
-    """A recording that cannot be played: names the file, the line, the value, and what would be right."""
+    """A recording that cannot be played; the message names the file, line and value."""
 
 
 class ListenError(ExporterError, OSError):
@@ -70,9 +70,9 @@ class ListenError(ExporterError, OSError):
 
 
 class StorageError(ExporterError, OSError):
-    """A folder or file that counters cannot be kept in: names it and what to do.
+    """A folder or file that cannot store counters; the message names it and a remedy.
 
-    ``reason`` is the value of the ``reason`` label that it is counted under.
+    ``reason`` is the value of the ``reason`` label that counts the error.
     """
 
     def __init__(self, path: object, problem: str, reason: str) -> None:

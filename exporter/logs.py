@@ -1,4 +1,4 @@
-"""Log lines: the two formats of the command line, and a limit on how often one problem is told."""
+"""Logging: the formats of the command line, and a rate limit for repeated problems."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LEVELS: Final = ("debug", "info", "warn", "error")
 
 
 class RateLimited:
-    """Tells each kind of problem at most once in ``every`` seconds, and then how many were not told.
+    """Logs each kind of problem at most once in ``every`` seconds, with the number of lines left out.
 
-    A clipper that passes a bad number does so thousands of times a minute; its log must stay readable. It takes
-    no lock, because a signal handler may call it while its own thread is in here. A race tells a line too many.
+    A clipper that passes an invalid number may do so thousands of times a minute, and its log must stay readable. Takes
+    no lock, because a signal handler may interrupt its own thread in here. A race only logs a line too many.
     """
 
     def __init__(
@@ -27,16 +27,16 @@ class RateLimited:
         self._logger = logger
         self._every = every
         self._clock = clock
-        self._told: dict[str, tuple[float, int]] = {}
+        self._logged: dict[str, tuple[float, int]] = {}
 
     def warning(self, kind: str, message: str) -> None:
-        """Log ``message`` unless its ``kind`` was told less than ``every`` seconds ago."""
+        """Log ``message``, unless its ``kind`` was logged less than ``every`` seconds ago."""
         now = self._clock()
-        last, untold = self._told.get(kind, (-self._every, 0))
+        last, untold = self._logged.get(kind, (-self._every, 0))
         if now - last < self._every:
-            self._told[kind] = (last, untold + 1)
+            self._logged[kind] = (last, untold + 1)
             return
-        self._told[kind] = (now, 0)
+        self._logged[kind] = (now, 0)
         if untold:
             message += f" ({untold} more of this kind since the last such line)"
         self._logger.warning("%s", message)
@@ -62,7 +62,7 @@ class _Formatter(logging.Formatter):
 
 
 def _logfmt(fields: dict[str, str]) -> str:
-    # A value is quoted, and its newlines escaped, unless it is one plain word: one record stays one line.
+    # Quotes a value, with newlines escaped, unless it is one plain word, so that a record is always one line.
     def quoted(value: str) -> str:
         plain = value.isascii() and value.isprintable() and not set(value) & set(' ="\\')
         return value if plain and value else json.dumps(value, ensure_ascii=True)

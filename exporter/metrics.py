@@ -1,7 +1,7 @@
-"""The metric table: every ``clipper_*`` family, declared once, as data.
+"""The metric table: every ``clipper_*`` family, declared once as data.
 
-Collector, renderer, documentation, dashboards and rules read this table; nothing else spells a family's name, type,
-help text or labels. Names follow https://prometheus.io/docs/practices/naming/ and
+The collector, renderer, documentation, dashboards and rules read this table; a family's name, type, help text and
+labels are written only here. Names follow https://prometheus.io/docs/practices/naming/ and
 https://prometheus.io/docs/instrumenting/writing_exporters/: base units, ``_total`` for counters and nothing else, event
 times as ``*_timestamp_seconds``.
 """
@@ -21,15 +21,14 @@ TRANSPORT: Final = "transport"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Family:
-    """One metric family and where its samples come from.
+    """One metric family and the source of its samples.
 
-    ``name`` is the name of its samples, so a counter's ends in ``_total``. ``field`` names the attribute of a row of
-    the store that holds the numbers: with the label ``streamer`` alone the value, with one label more a mapping from
-    that label's value to the sample's value; ``None`` means that there is no sample. ``whole`` cuts a value to a whole
-    number, so that its sample does not change with every update.
+    ``name`` is the name of its samples, so a counter's ends in ``_total``. ``field`` is the attribute of a store's row
+    with the value: a number if ``streamer`` is the only label, else a mapping from the other label's value to a number;
+    ``None`` means no sample. ``whole`` truncates the value to a whole number, so that the sample changes less often.
 
-    A family without ``field`` is one of the exporter's own numbers: the store gives it in ``own_numbers()``, or
-    :class:`~exporter.own_metrics.OwnMetrics` makes a counter or a gauge of it.
+    A family without ``field`` is an own metric of the exporter: ``own_numbers()`` of the store returns it, or
+    :class:`~exporter.own_metrics.OwnMetrics` creates it.
     """
 
     name: str
@@ -41,7 +40,7 @@ class Family:
 
     @property
     def source(self) -> Literal["store", "self"]:
-        """Whether the numbers are a row's or the exporter's own."""
+        """``"store"`` for values from a store's rows, ``"self"`` for own metrics."""
         return "store" if self.field else "self"
 
 
@@ -151,8 +150,8 @@ STORAGE_LAG: Final = Family(
 )
 STORAGE_SIZE: Final = Family("clipper_exporter_storage_size_bytes", "gauge", "Size of the storage's files.")
 
-# From the names above, so that no family can be forgotten.
+# Collected from the names above, so that no family is forgotten.
 FAMILIES: Final = tuple(each for each in tuple(globals().values()) if isinstance(each, Family))
-"""Every family, in the order above, which is that of the exposition."""
+"""All families in the order of the exposition."""
 STORE_FAMILIES: Final = tuple(family for family in FAMILIES if family.source == "store")
 OWN_FAMILIES: Final = tuple(family for family in FAMILIES if family.source == "self")

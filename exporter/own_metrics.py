@@ -1,6 +1,7 @@
-"""The exporter's own numbers: prometheus_client's counters and gauges, made from the metric table.
+"""The exporter's own metrics: counters and gauges of prometheus_client, created from the metric table.
 
-Numbers that a clipper's signal handler may change stay with the store: prometheus_client's locks are not reentrant.
+Numbers that a clipper's signal handler may change are kept by the store, because prometheus_client's locks are not
+reentrant.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ _Kind = TypeVar("_Kind", Counter, Gauge)
 
 
 class OwnMetrics:
-    """The own metrics of one server, in a ``registry`` of their own.
+    """The own metrics of one server, in their own ``registry``.
 
-    Each family is made once, by whatever keeps its number. Making it twice, as the other type, or without an entry in
-    the metric table raises ``ValueError``.
+    Each family is created once, by the object that updates it. Creating it twice, with another type, or without an
+    entry in the metric table raises ``ValueError``.
     """
 
     def __init__(self) -> None:
@@ -30,25 +31,25 @@ class OwnMetrics:
 
     @property
     def made(self) -> frozenset[Family]:
-        """The families made so far."""
+        """The families created so far."""
         return frozenset(self._made)
 
     def counter(self, family: Family, values: Iterable[str] = ()) -> Counter:
-        """Make a counter; each of ``values`` of its label starts at 0, so that increase() sees the first event."""
+        """Return a new counter; label ``values`` start at 0, so that increase() sees the first event."""
         counter = self._make(_Counter, family)
         for value in values:
             counter.labels(value)
         return counter
 
     def gauge(self, family: Family) -> Gauge:
-        """Make a gauge; one without labels has no sample until it is set."""
+        """Return a new gauge; without labels it has no sample until it is set."""
         gauge = self._make(_Gauge, family)
         if not family.labels:
             gauge.set(math.nan)
         return gauge
 
     def collect(self, family: Family) -> Iterable[Metric]:
-        """Return a family with its samples; nothing if it was not made."""
+        """Return a family with its samples, or nothing if it was not created."""
         made = self._made.get(family)
         return () if made is None else made.collect()
 
@@ -63,14 +64,14 @@ class OwnMetrics:
 
 
 class _Counter(Counter):
-    """A counter without its creation time: stored without a feature flag, ``_created`` series are junk."""
+    """A counter without ``_created`` series, which are useless in Prometheus without a feature flag."""
 
     def collect(self) -> Iterable[Metric]:
         return _kept(super().collect(), lambda sample: not sample.name.endswith("_created"))
 
 
 class _Gauge(Gauge):
-    """A gauge whose value NaN means that there is none."""
+    """A gauge without a sample while its value is NaN."""
 
     def collect(self) -> Iterable[Metric]:
         return _kept(super().collect(), lambda sample: not math.isnan(sample.value))

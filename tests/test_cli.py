@@ -84,7 +84,7 @@ def test_help_names_every_flag_with_its_variable_and_default(command: str) -> No
     text = " ".join(done.stdout.split())
     for option in options().values():
         told = f"{option.flag} {option.metavar}"
-        if option.demo_only and command == "serve":
+        if option.part == "demo" and command == "serve":
             assert told not in text
         else:
             assert told in text
@@ -228,7 +228,7 @@ def test_json_logs_and_an_unknown_variable() -> None:
         assert exporter_.stop(signal.SIGTERM) == 0
     records = [json.loads(line) for line in exporter_.lines]
     told = "CLIPPER_EXPORTER_LOGLEVEL: did you mean CLIPPER_EXPORTER_LOG_LEVEL?"
-    assert records[0]["msg"] == f"environment variable {told}"
+    assert records[0]["msg"] == f"unknown environment variable {told}"
     assert {record["level"] for record in records} == {"warn", "info"}
 
 
@@ -246,5 +246,5 @@ def test_a_storage_path_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run("serve", "--web.listen-address=127.0.0.1:0", f"--storage.path={tmp_path / 'file'}")
     assert done.returncode == 1
-    assert f"storage {tmp_path / 'file'}: expected a folder, this or what it is in is a file" in done.stderr
+    assert f"storage {tmp_path / 'file'}: not a folder: this path, or a part of it, is a file" in done.stderr
     assert "Traceback" not in done.stderr

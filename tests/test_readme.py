@@ -40,7 +40,7 @@ def metric_table(families: Iterable[Family]) -> str:
 def flag_table() -> str:
     lines = ["| flag | default | meaning |", "|---|---|---|"]
     for option in options().values():
-        meaning = option.help.rstrip(".") + (" (`demo` only)" if option.demo_only else "")
+        meaning = option.help.rstrip(".") + (" (`demo` only)" if option.part == "demo" else "")
         default = f"`{option.default}`" if option.default else "none"
         lines.append(f"| `{option.flag}` | {default} | {meaning} |")
     return "\n".join(lines)

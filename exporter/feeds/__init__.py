@@ -1,4 +1,4 @@
-"""Where numbers come from when no clipper calls: recorded streams, and simulated ones."""
+"""Feeds for the demo: recorded and simulated streams that update a store."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["Feed", "RecordedFeed", "SimulatedFeed", "StatsWriter", "bundled", "d
 
 
 class StatsWriter(Protocol):
-    """The part of SharedStats that a feed writes through; RemoteStats has it too."""
+    """The methods of a store that a feed calls."""
 
     def update_viewers(self, streamer: str, count: int, /) -> None:
-        """Set the viewers now."""
+        """Set the current number of viewers."""
 
     def update_velocity(self, streamer: str, velocity: float, /) -> None:
         """Set the chat velocity, in messages per minute."""
 
     def add_trigger(self, streamer: str, trigger_type: str, details: dict[str, Any] | None = None, /) -> None:
-        """Count a trigger, which the store stamps with its own clock."""
+        """Count a trigger at the time of the store's clock."""
 
     def update_recording_status(self, streamer: str, recording: bool, /) -> None:
         """Set whether the stream is being recorded."""
@@ -29,21 +29,20 @@ class StatsWriter(Protocol):
         """Count a clip."""
 
     def clear_streamer_stats(self, streamer: str, /) -> None:
-        """Forget a streamer whose stream has ended."""
+        """Remove a streamer whose stream has ended."""
 
 
 class Feed(Protocol):
-    """A source of updates that follows a clock it is told."""
+    """A source of updates, driven by the time that the caller passes."""
 
     def advance(self, now: float) -> None:
-        """Write everything that has happened up to Unix time ``now``; a late call catches up."""
+        """Write all updates up to Unix time ``now``; a late call catches up."""
 
 
 def demo_feeds(store: StatsWriter, *, seed: int, start: float, speed: float = 1.0) -> list[Feed]:
-    """The demo: the four bundled recordings, next to eight simulated streamers.
+    """Return the feeds of the demo: the four bundled recordings and eight simulated streamers.
 
-    ``start`` is the Unix time at which all of them begin; the recordings play at ``speed`` times their own pace. Raises
-    FeedError.
+    All start at Unix time ``start``; the recordings play ``speed`` times as fast as recorded. Raises FeedError.
     """
     recorded = (RecordedFeed(store, recording, start=start, speed=speed) for recording in bundled())
     return [*recorded, SimulatedFeed(store, seed=seed, start=start)]

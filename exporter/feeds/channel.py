@@ -1,4 +1,4 @@
-"""A simulated channel: how many watch and how much they write, from one second to the next."""
+"""A simulated channel: its viewers and chat messages, step by step."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Literal, NamedTuple
 # Times are in seconds, rates are "once in so many seconds" on average, spreads are relative (0.1 is 10 %).
 STREAM_LASTS = (2_400, 14_400)
 AWAY_LASTS = (120, 480)
-FIRST_STREAM_LEFT = (180, 14_400)  # at the start of the feed everybody is live, somewhere in their stream
+FIRST_STREAM_LEFT = (180, 14_400)  # at the start of the feed every channel is live, at a random point of its stream
 
-RAMP_FROM, RAMP_SECONDS = 0.3, 600  # a stream opens with 30 % of its audience and gathers the rest
-# In two minutes the bundled recordings typically move by 1.4 % (12,000 viewers) and by 7 % (30 viewers).
-DRIFT_SPREAD, DRIFT_SECONDS = 0.06, 1_800  # slow, and the same for all
+RAMP_FROM, RAMP_SECONDS = 0.3, 600  # a stream starts with 30 % of its audience and gains the rest
+# The bundled recordings typically change by 1.4 % (12,000 viewers) to 7 % (30 viewers) in two minutes.
+DRIFT_SPREAD, DRIFT_SECONDS = 0.06, 1_800  # slow, the same for all channels
 NOISE_SCALE, NOISE_SECONDS = 0.6, 45  # fast, with a spread of scale / sqrt(size): 8 % of 60 viewers, 0.2 % of 60,000
 
 RAID_EVERY, RAID_RISE, RAID_FADES = 1_800, (0.25, 3.0), 180
 RAID_BURST_CHANCE = 0.7
 
-CHAT_SCALE, CHAT_EXPONENT = 0.012, 0.66  # messages a second; viewers of large channels write less each
+CHAT_SCALE, CHAT_EXPONENT = 0.012, 0.66  # messages per second; viewers of large channels write less
 MOOD_SPREAD, MOOD_SECONDS = 0.25, 60
-BURST_EVERY, BURST_RISE, BURST_FADES = 150, (1.5, 6.0), 15  # rise: times the usual rate, on top of it
-BURST_SHARE = (0.3, 0.8)  # of a burst's messages that say the same thing
+BURST_EVERY, BURST_RISE, BURST_FADES = 150, (1.5, 6.0), 15  # rise: extra messages, in multiples of the usual rate
+BURST_SHARE = (0.3, 0.8)  # share of a burst's messages with the same text
 
 Theme = Literal["keyword", "emote_flood"]
 THEMES: tuple[tuple[Theme, str] | None, ...] = (
@@ -38,7 +38,7 @@ THEMES: tuple[tuple[Theme, str] | None, ...] = (
 
 
 class Moment(NamedTuple):
-    """One step of a stream: its viewers, the messages written during it, and how many of those are on the theme."""
+    """One step of a stream: its viewers, its chat messages, and how many of these are on the theme."""
 
     viewers: int
     messages: int
@@ -47,12 +47,12 @@ class Moment(NamedTuple):
 
 
 def chat_rate(viewers: float) -> float:
-    """The usual messages per second of an audience of ``viewers``."""
+    """Return the usual messages per second of an audience of ``viewers``."""
     return CHAT_SCALE * math.pow(viewers, CHAT_EXPONENT)
 
 
 class _Wander:
-    """A random walk that is drawn back to 0 (Ornstein-Uhlenbeck), stepped exactly whatever the step."""
+    """A random walk that returns to 0 (Ornstein-Uhlenbeck process), exact for any step."""
 
     def __init__(self, rng: random.Random, spread: float, seconds: float, step: float) -> None:
         self._gauss = rng.gauss
@@ -66,7 +66,7 @@ class _Wander:
 
 
 class Channel:
-    """One streamer's streams, one after another; a function of its arguments alone.
+    """The streams of one streamer, one after another; deterministic for the same arguments.
 
     ``size`` is the usual number of viewers, ``start`` the Unix time of the first step, ``step`` its length in seconds.
     """
@@ -74,7 +74,7 @@ class Channel:
     def __init__(self, name: str, size: float, *, seed: int, start: float, step: float) -> None:
         self.name = name
         self.size = size
-        # A string seeds through SHA-512: the same on every platform, and unrelated between streamers.
+        # Random hashes a string with SHA-512: the same on every platform, and independent for each streamer.
         self._rng = rng = random.Random(f"{seed}/{name}")  # noqa: S311 # nosec B311 # a simulation has no secrets
         self._step = step
         self._began = start - 5 * RAMP_SECONDS
@@ -91,7 +91,7 @@ class Channel:
         self._share = 0.0
 
     def advance(self, now: float) -> Moment | None:
-        """The step that ends at Unix time ``now``, one ``step`` after the last; None while there is no stream."""
+        """Return the step that ends at Unix time ``now``, one ``step`` after the last; None while offline."""
         if now >= self._changes:
             self._turn(now)
         if not self._live:
@@ -103,7 +103,7 @@ class Channel:
         return self._chat(viewers)
 
     def _turn(self, now: float) -> None:
-        """End the stream, or begin the next one."""
+        """End the stream, or start the next one."""
         self._live = not self._live
         self._began = now
         self._changes = now + self._rng.uniform(*(STREAM_LASTS if self._live else AWAY_LASTS))
@@ -134,7 +134,7 @@ class Channel:
         return Moment(viewers, on_theme + self._arrivals(usual + burst - about), on_theme, self._theme)
 
     def _arrivals(self, mean: float) -> int:
-        """How many messages arrive where ``mean`` are expected: close to Poisson, and never negative."""
-        if mean < 0.01:  # five deviations short of the half that rounds up
+        """Return a random number of messages: approximately Poisson with ``mean``, never negative."""
+        if mean < 0.01:  # 0.5, which would round up, is five standard deviations away
             return 0
         return max(0, round(self._rng.gauss(mean, math.sqrt(mean))))

@@ -24,31 +24,31 @@ if TYPE_CHECKING:
     from exporter.feeds import StatsWriter
 
 COLUMNS = ("seconds", "viewers")
-LARGEST = 999_999_999_999_999  # fifteen digits: exact as a float, which is what a sample's value is
+LARGEST = 999_999_999_999_999  # fifteen digits: exact as a float, the type of sample values
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 class Row(NamedTuple):
-    """One poll: ``seconds`` since the recording's first poll, and the viewers it saw."""
+    """One poll: ``seconds`` since the first poll, and the viewers."""
 
     seconds: int
     viewers: int
 
 
 class Position(NamedTuple):
-    """Where a replay is: how many times it has started again, and the index of the row in force."""
+    """The position of a replay: the number of restarts, and the index of the current row."""
 
     loop: int
     row: int
 
 
 class RecordedFeed:
-    """Replays one recording as one streamer, over and over.
+    """Replays one recording as one streamer, in a loop.
 
-    ``source`` is a CSV file with the columns ``seconds,viewers``; ``streamer`` is by default its name without ``.csv``.
-    Row 0 comes into force at Unix time ``start``, and the rest follows ``speed`` times as fast as it was recorded. The
-    last row stays in force for ``step`` recording-seconds, the median distance of two rows. Then the stream ends: the
-    streamer is cleared, and after ``gap`` recording-seconds the recording starts again. Raises FeedError.
+    ``source`` is a CSV file with the columns ``seconds,viewers``; ``streamer`` defaults to its name without ``.csv``.
+    Row 0 applies from Unix time ``start``, the others ``speed`` times as fast as recorded. The last row applies for
+    ``step`` recording-seconds, the median distance of two rows. Then the stream ends: the streamer is cleared, and the
+    recording starts again after ``gap`` recording-seconds. Raises FeedError.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class RecordedFeed:
         self._position: Position | None = None
 
     def position(self, now: float) -> Position | None:
-        """The position at Unix time ``now``; None before the start and while the stream is away."""
+        """Return the position at Unix time ``now``; None before the start and while there is no stream."""
         elapsed = (now - self.start) * self.speed
         if elapsed < 0:
             return None
@@ -87,14 +87,14 @@ class RecordedFeed:
         return Position(int(loop), bisect_right(self._offsets, seconds) - 1)
 
     def row_at(self, now: float) -> Row | None:
-        """The row in force at Unix time ``now``; None when there is no stream."""
+        """Return the row that applies at Unix time ``now``; None while there is no stream."""
         position = self.position(now)
         return None if position is None else self.rows[position.row]
 
     def advance(self, now: float) -> None:
-        """Write the row in force at ``now`` if it is another than last time; clear the streamer if its stream ended.
+        """Write the row that applies at ``now`` if it has changed; clear the streamer if its stream ended.
 
-        Rows that came and went between two calls are skipped: a gauge holds only the newest. An end is never skipped.
+        Rows between two calls are skipped, because a gauge holds only the newest value. An end is never skipped.
         """
         position = self.position(now)
         if position == self._position:
@@ -107,22 +107,22 @@ class RecordedFeed:
 
 
 def bundled() -> tuple[Traversable, ...]:
-    """The recordings that this package ships, in the order of their names."""
+    """Return the recordings in this package, sorted by name."""
     recordings = files(__package__).joinpath("recordings").iterdir()
     return tuple(sorted((file for file in recordings if file.name.endswith(".csv")), key=lambda file: file.name))
 
 
 def read_recording(source: Path | Traversable) -> tuple[Row, ...]:
-    """Read a CSV file of ``seconds,viewers`` with a header and at least two rows; blank lines are skipped.
+    """Return the rows of a CSV file ``seconds,viewers`` with a header and at least two rows; blank lines are skipped.
 
-    Raises FeedError, which names the file, the line, the field, its value, and what would be right.
+    Raises FeedError, which names the file, line, field and value.
     """
     try:
         text = source.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise FeedError(f"{source}: expected a readable file, got: {error.strerror or error}") from error
+        raise FeedError(f"{source}: cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
-        raise FeedError(f"{source}: expected text in UTF-8, got byte {error.object[error.start]:#04x}") from error
+        raise FeedError(f"{source}: not UTF-8: byte {error.object[error.start]:#04x} at {error.start}") from error
     rows = tuple(_rows(str(source), text))
     if len(rows) < 2:
         raise FeedError(f"{source}: expected at least two rows below the header, got {len(rows)}")
@@ -143,7 +143,7 @@ def _rows(file: str, text: str) -> Iterator[Row]:
                 raise FeedError(f"{place}: row: expected {expected}, got {reprlib.repr(','.join(fields))}")
             row = Row(*(_whole_number(place, *pair) for pair in zip(COLUMNS, fields, strict=True)))
             if row.seconds <= above:
-                raise FeedError(f"{place}: seconds: expected more than the row above has ({above}), got {row.seconds}")
+                raise FeedError(f"{place}: seconds: expected more than in the row above ({above}), got {row.seconds}")
             above = row.seconds
             yield row
     except csv.Error as error:

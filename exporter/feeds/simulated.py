@@ -1,4 +1,4 @@
-"""Simulated streamers, and the clipper that watches them."""
+"""Simulated streamers, and a simulated clipper that watches them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from exporter.feeds import StatsWriter
 
-# Invented streamers and the viewers they usually have.
+# Invented streamers and their usual number of viewers.
 ROSTER = (
     ("NovaKestrel", 60_000),
     ("pixel_harbor", 22_000),
@@ -27,27 +27,27 @@ ROSTER = (
     ("byte_sized_benno", 60),
 )
 
-# What the clipper does and when; times are in seconds.
+# The clipper's behaviour; times are in seconds.
 TICK = 1.0
-POLL_EVERY = 10  # viewers, and the recording flag while it is set
-COOLDOWN = 60  # after a trigger, before the next one of the same type
+POLL_EVERY = 10  # for viewers, and for the recording flag while recording
+COOLDOWN = 60  # between two triggers of the same type
 RECORDING_LASTS = (30, 90)
 
 BASELINE_POLLS, BASELINE_POLLS_NEEDED = 12, 6  # a viewer baseline is the mean of the last two minutes
 SPIKE_RATIO = 1.3
-SPIKE_DEVIATIONS = 4  # and so many square roots of the baseline above it, or small channels would cry wolf
+SPIKE_DEVIATIONS = 4  # and this many square roots above the baseline; otherwise small channels would trigger by chance
 
-CHAT_WINDOW = 10  # over which chat is measured
+CHAT_WINDOW = 10  # of the chat velocity
 CHAT_THRESHOLD_RATIO, CHAT_THRESHOLD_LEAST = 2.5, 1.0  # times the channel's usual rate; messages per second
 THEME_SHARE, THEME_MESSAGES = 0.4, 8  # of a window's messages
 THEME_FIELDS: dict[Theme, str] = {"keyword": "keyword", "emote_flood": "emote"}
 
 
 class SimulatedFeed:
-    """Simulates streamers and writes what a clipper that watches them would.
+    """Simulates streamers and writes the updates of a clipper that watches them.
 
-    What happens is a function of ``seed``, ``start`` (Unix time of the first tick), ``streamers`` and ``step`` (seconds
-    from one tick to the next) alone; how often :meth:`advance` is called changes nothing. Raises FeedError.
+    Deterministic for the same ``seed``, ``start`` (Unix time of the first tick), ``streamers`` and ``step`` (seconds
+    between two ticks), however often :meth:`advance` is called. Raises FeedError.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class SimulatedFeed:
 
 
 def _roster(streamers: int) -> Iterator[tuple[str, int]]:
-    """The first ``streamers`` of the roster, which is gone through again, with numbered names, as often as it takes."""
+    """Yield ``streamers`` names and sizes; after the end of the roster, names repeat with a number."""
     for number in range(streamers):
         lap, index = divmod(number, len(ROSTER))
         name, size = ROSTER[index]
@@ -94,7 +94,7 @@ def _roster(streamers: int) -> Iterator[tuple[str, int]]:
 
 
 class _Watch:
-    """The clipper's watch over one channel: it polls, detects, records, clips."""
+    """Watches one channel for the clipper: polls, detects triggers, records and clips."""
 
     def __init__(
         self, store: StatsWriter, channel: Channel, rng: random.Random, *, first_poll: float, step: float

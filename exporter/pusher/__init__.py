@@ -1,4 +1,4 @@
-"""From this process to an exporter elsewhere: the store's changes come in, POST requests go out.
+"""Pushing: sends changes of the store to another exporter with POST requests.
 
-The room is not called ``push``: ``exporter.push`` is the function.
+The package is not called ``push``, because ``exporter.push`` is the function.
 """

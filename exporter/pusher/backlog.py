@@ -1,4 +1,4 @@
-"""Updates not yet delivered: the gauges that changed, and events in order, each until it has arrived."""
+"""Updates not yet delivered: the gauges that changed, and all events in order."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ QUEUE_FULL: Final = "queue_full"
 REFUSED: Final = "refused"
 CLOSED: Final = "closed"
 
-_EVENTS: Final = 1000  # in one load: with usual details about a twentieth of what an exporter takes at once
+_EVENTS: Final = 1000  # in one load; with usual details about 1/20 of the largest body that an exporter accepts
 
 
 class Gauge(NamedTuple):
-    """A gauge to send: ``name`` is its place in the body of ``POST /api/stats``."""
+    """A gauge to send; ``name`` is its key in the body of ``POST /api/stats``."""
 
     name: str
     streamer: str
@@ -32,7 +32,7 @@ Item = Gauge | Event
 
 
 def body(items: Iterable[Item], source: str) -> bytes:
-    """Return the body of ``POST /api/stats`` that holds ``items``; ``source`` is whose the ids of its events are."""
+    """Return the body of ``POST /api/stats`` with ``items``; event ids are unique per ``source``."""
     gauges: dict[str, dict[str, float]] = {}
     events: dict[str, list[str]] = {}
     for item in items:
@@ -56,7 +56,7 @@ def _text(event: Event) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is to be sent together: all gauges up to ``version``, and events; ``more`` says that events are left."""
+    """Updates to send together: all gauges up to ``version``, and events; ``more`` is True if events are left."""
 
     items: Sequence[Item]
     version: int
@@ -64,10 +64,9 @@ class Load:
 
 
 class Backlog:
-    """What ``store`` still has to tell an exporter: at most ``capacity`` events, of more the oldest are dropped.
+    """Updates of ``store`` not yet delivered; above ``capacity`` events, the oldest are dropped.
 
-    What :meth:`take` returns stays in the backlog until it is settled, dropped, or put back for another time. Any
-    thread may call anything.
+    Events that :meth:`take` returns stay in the backlog until they are settled, dropped or put back. Thread-safe.
     """
 
     def __init__(self, store: Store, capacity: int) -> None:
@@ -85,7 +84,7 @@ class Backlog:
 
     @property
     def dropped(self) -> Mapping[str, int]:
-        """How many updates never will arrive, by reason."""
+        """Number of dropped updates by reason."""
         with self._lock:
             found = self._dropped.copy()
             if self._closed:
@@ -93,9 +92,9 @@ class Backlog:
             return found
 
     def gather(self, since: int) -> tuple[list[Gauge], int]:
-        """Take in the events since the last call; return the gauges that changed after ``since``, and their version.
+        """Queue the events since the last call; return the gauges that changed after ``since``, and their version.
 
-        Once closed, there are none.
+        Returns no gauges after :meth:`close`.
         """
         with self._lock:
             if self._closed:
@@ -104,7 +103,7 @@ class Backlog:
             changes = self._cursor.take()
             self._told = changes.version
             new = [event for event in changes.events if event.number > self._last]
-            # Events that came and went between two calls are lost as if they had waited here.
+            # The store's journal dropped some events between two calls: they count as dropped here.
             self._dropped[QUEUE_FULL] += changes.total - self._last - len(new)
             self._last = changes.total
             self._waiting.extend(new)
@@ -117,23 +116,23 @@ class Backlog:
             return gauges, changes.version
 
     def take(self, since: int) -> Load:
-        """Take the oldest events, and the newest value of the gauges that changed after a version; 0 is before all."""
+        """Return the oldest events, and the gauges that changed after version ``since`` (0: all gauges)."""
         with self._lock:
             if not since:
                 self._refused.clear()
             gauges, version = self.gather(since)
             events = self._take_events()
             if any(event.kind == CLEARED for event in self._waiting):
-                # The gauges are newer than that clear, which is sent after them and would take them away.
+                # The gauges are newer than this clear. It is sent later, and would remove them.
                 return Load(events, since, more=True)
             allowed = [each for each in gauges if (each.name, each.streamer) not in self._refused]
             return Load([*events, *allowed], version, more=bool(self._waiting))
 
     def _take_events(self) -> list[Event]:
-        """Take the oldest events that may be sent together, and sent again.
+        """Return the oldest events that can be sent in one batch, and sent again.
 
-        An exporter clears before it counts. So no streamer is both cleared and counted in one batch: a clear that came
-        later would come too early, and one that came earlier would, when sent again, take away what was counted.
+        An exporter applies the clears of a batch first. So a batch never both clears and counts one streamer: a later
+        clear would be applied too early, and an earlier one would remove the counts when the batch is sent again.
         """
         cleared: set[str] = set()
         counted: set[str] = set()
@@ -147,14 +146,14 @@ class Backlog:
         return list(self._taken.values())
 
     def settle(self, items: Iterable[Item]) -> None:
-        """Forget events that have arrived."""
+        """Remove events that were delivered."""
         with self._lock:
             for item in items:
                 if isinstance(item, Event):
                     self._taken.pop(item.number, None)
 
     def drop(self, item: Item) -> None:
-        """Forget an update that the exporter refuses; of a gauge, keep newer values back until all are sent again."""
+        """Drop an update that the exporter refused. A refused gauge is not sent until all gauges are sent again."""
         with self._lock:
             self.settle([item])
             self._dropped[REFUSED] += 1
@@ -162,9 +161,9 @@ class Backlog:
                 self._refused.add((item.name, item.streamer))
 
     def put_back(self) -> None:
-        """Keep the events that were taken and not settled for the next time."""
+        """Return events that were taken but not settled to the queue."""
         with self._lock:
-            self.gather(self._told)  # while those that were under way have a place
+            self.gather(self._told)  # before the taken events return, so that the oldest are dropped first
             self._waiting.extendleft(reversed(self._taken.values()))
             self._taken.clear()
 
@@ -175,7 +174,7 @@ class Backlog:
             return self._last >= number and oldest > number
 
     def close(self) -> int:
-        """Drop what is left and all that comes; returns how many events are left."""
+        """Drop all events, now and later; returns the number dropped now."""
         with self._lock:
             self.gather(self._cursor.version)
             self._closed = True

@@ -1,4 +1,4 @@
-"""Pushing a store to an exporter in another process: one thread, and what its owner may ask of it."""
+"""Pushes a store to an exporter in another process, from one thread."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from exporter.store.store import Store
 
 logger = logging.getLogger(__name__)
 
-_GATHER: Final = 1.0  # seconds between looks at the store while the exporter is away
-_AFTER_A_FAULT: Final = 60.0  # seconds after which the thread tries again after an error that nobody foresaw
+_GATHER: Final = 1.0  # longest time in seconds between reads of the store while the exporter is unreachable
+_ERROR_PAUSE: Final = 60.0  # seconds before the thread goes on after an unexpected error
 
 
 class Pace(TypedDict, total=False):
@@ -46,11 +46,11 @@ class Pace(TypedDict, total=False):
 
 
 class Pusher:
-    """Tells an exporter elsewhere of every change of a store, until it is closed. It is a context manager, too.
+    """Sends all changes of a store to another exporter until it is closed. Also a context manager.
 
-    Writers never wait for the network: one thread sends gauges, the newest of each, and triggers and clips, all of
-    them, in order, with their times and with ids, so that each is counted once however often it is sent. It tries again
-    until they have arrived. ``store``, and the other options of :func:`push`, say what is sent and how.
+    Writers never wait for the network. One thread sends the newest value of each gauge, and all triggers and clips in
+    order. Events have times and ids, so each is counted once even if it is sent again. Failed requests are retried.
+    See :func:`push` for the options.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Pusher:
         _pushers.add(self)
 
     def _begin(self) -> None:
-        """Have sent nothing, as at the start of a process."""
+        """Reset to the state at the start of a process."""
         self.backlog = Backlog(self._store, self._max_events)
         self.sender = Sender(self.backlog, self._make_transport(), os.urandom(8).hex(), **self._pace)
         self._progress = threading.Condition()
@@ -105,11 +105,11 @@ class Pusher:
 
     @property
     def dropped(self) -> Mapping[str, int]:
-        """How many updates never will arrive, by reason: ``queue_full``, ``refused``, ``closed``."""
+        """Number of dropped updates by reason: ``queue_full``, ``refused``, ``closed``."""
         return self.backlog.dropped
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until all that was written has arrived, or was dropped, for ``timeout`` seconds; tells if it has."""
+        """Wait up to ``timeout`` seconds until all updates are delivered or dropped, and return whether they are."""
         version, number = self._store.version, self._store.events
 
         def done() -> bool:
@@ -121,7 +121,7 @@ class Pusher:
         return done()
 
     def close(self, timeout: float = 5.0) -> None:
-        """Flush, for at most ``timeout`` seconds, and send nothing any more; what is left is dropped."""
+        """Flush for up to ``timeout`` seconds, then stop sending and drop the rest."""
         if self._closed:
             return
         ends = time.monotonic() + timeout
@@ -130,7 +130,7 @@ class Pusher:
         _pushers.discard(self)
         left = self.backlog.close()
         if left:
-            logger.warning("%d triggers, clips and clears have not arrived, and are dropped", left)
+            logger.warning("%d triggers, clips and clears were not delivered, and are dropped", left)
         if self._thread is not None:
             self._stop_emitting()
             atexit.unregister(self.close)
@@ -157,15 +157,15 @@ class Pusher:
         thread = threading.Thread(target=self._run, name="clipper-exporter-push", daemon=True)
         try:
             thread.start()
-        except RuntimeError as problem:  # there are too many, or the interpreter is about to end
-            logger.error("nothing can be sent: %s", problem)  # noqa: TRY400 - the message says it all
+        except RuntimeError as problem:  # too many threads, or the interpreter is exiting
+            logger.error("cannot start the thread that pushes, so nothing is sent: %s", problem)  # noqa: TRY400 - a traceback adds nothing
             self._closed = True
             self.backlog.close()
             return
         self._thread = thread
         self._stop_emitting = on_emit(self._hurry)
         atexit.register(self.close, self._exit_timeout)
-        if "multiprocessing.util" in sys.modules:  # whose forked processes leave without asking atexit
+        if "multiprocessing.util" in sys.modules:  # its forked processes exit without atexit
             sys.modules["multiprocessing.util"].Finalize(self, self.close, (self._exit_timeout,), exitpriority=10)
 
     def _run(self) -> None:
@@ -174,14 +174,14 @@ class Pusher:
             try:
                 pause = self.sender.step()
             except Exception:
-                logger.exception("sending failed in a way that should not be possible")
-                pause = _AFTER_A_FAULT
+                logger.exception("unexpected error while sending")
+                pause = _ERROR_PAUSE
             with self._progress:
                 self._progress.notify_all()
             dropped = self.backlog.dropped[QUEUE_FULL]
             if dropped > told:
                 self._dropping.warning(
-                    QUEUE_FULL, f"{dropped} of the oldest triggers, clips and clears were dropped: too many wait"
+                    QUEUE_FULL, f"the queue is full: dropped {dropped} of the oldest triggers, clips and clears"
                 )
                 told = dropped
             with suppress(queue.Empty):
@@ -189,11 +189,11 @@ class Pusher:
 
 
 def push(url: str, token: str | None = None, *, stats: SharedStats | None = None, **pace: Unpack[Pace]) -> Pusher:
-    """Tell an exporter in another process of every change of a store from now on; stands beside ``serve()``.
+    """Send all changes of a store to an exporter in another process, starting now. Works together with ``serve()``.
 
-    ``url`` is where the exporter is, ``https://name:password@host:9309`` if it asks for a user, and ``token`` what it
-    asks for if it has one. ``stats`` is the process's own shared store unless another is given. The other options are
-    those of :class:`Pace`. Raises ``ValueError`` for an option that cannot be.
+    ``url`` is the exporter's, with a user as in ``https://name:password@host:9309`` if it has users; ``token`` is its
+    push token, if it has one. ``stats`` is the store, by default the process's shared store. The other options are
+    those of :class:`Pace`. Raises ``ValueError`` for an invalid option.
     """
     return Pusher(SharedStats() if stats is None else stats, url, token, **pace)
 
@@ -202,11 +202,11 @@ _pushers: weakref.WeakSet[Pusher] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    # The thread is the parent's, and so are all numbers up to now: the parent sends them.
+    # The thread and all updates so far belong to the parent process, which sends them.
     for pusher in list(_pushers):
         pusher._store.begin_anew()
         pusher._begin()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_after_fork)

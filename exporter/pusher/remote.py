@@ -1,4 +1,4 @@
-"""RemoteStats: a store and its pusher in one."""
+"""RemoteStats: a store with a pusher."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Final, Self, Unpack
 
 from exporter.pusher.pusher import Pace, Pusher
 from exporter.pusher.transport import Transport
-from exporter.settings import environment, settings
+from exporter.settings import settings
+from exporter.settings.flags import PREFIX
 from exporter.store.shared import TRIGGER_TYPES, SharedStats
 from exporter.store.validation import Limits
 
@@ -19,15 +20,15 @@ _STALE_AFTER: Final = settings.options()["stale_after"].variable
 
 
 class RemoteStats(SharedStats):
-    """A :class:`~exporter.store.shared.SharedStats` that an exporter elsewhere is told of, as ``push()`` does.
+    """A :class:`~exporter.store.shared.SharedStats` that pushes to another exporter, as ``push()`` does.
 
-    What is read is what this process has written. A streamer stays until it is cleared, or for ``stale_after`` seconds
-    after its newest update if that is not 0. Refused updates are logged, or raised if ``strict`` or, where that is not
-    given, if ``CLIPPER_EXPORTER_STRICT`` is 1. The other options are those of :meth:`SharedStats.create` and of
-    :func:`~exporter.pusher.pusher.push`; ``transport``, ``monotonic`` and ``jitter`` stand in for the network, for a
-    clock that cannot be set, and for chance.
+    Reading returns what this process has written. A streamer expires ``stale_after`` seconds after its newest update; 0
+    means never. Refused updates are logged, or raised if ``strict`` (default: ``CLIPPER_EXPORTER_STRICT``). The other
+    options are those of :meth:`SharedStats.create` and of :func:`~exporter.pusher.pusher.push`. Tests can replace the
+    network (``transport``), the clock (``monotonic``) and chance (``jitter``).
 
-    ``RemoteStats()`` is this process's shared store if that is one. Raises ``ValueError`` for an option that cannot be.
+    ``RemoteStats()`` returns the process's shared store if it is a ``RemoteStats``. Raises ``ValueError`` for an
+    invalid option.
     """
 
     _make_pusher: ClassVar[type[Pusher]] = Pusher
@@ -38,7 +39,7 @@ class RemoteStats(SharedStats):
         shared = SharedStats.shared()
         if isinstance(shared, cls):
             return shared
-        raise TypeError("url: expected the address of an exporter, for the shared store of this process has none")
+        raise TypeError("url: required, because the shared store of this process pushes to no exporter")
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class RemoteStats(SharedStats):
         jitter: Callable[[], float] = random.random,
         **pace: Unpack[Pace],
     ) -> None:
-        if not url:  # RemoteStats(), which is the shared one and is set up
+        if not url:  # RemoteStats() is the shared store, which is set up already
             return
         self._set_up(
             limits=limits or Limits(),
@@ -64,7 +65,7 @@ class RemoteStats(SharedStats):
             stale_after=stale_after,
             time_zone=time_zone,
             clock=clock,
-            strict=environment.is_strict(os.environ) if strict is None else strict,
+            strict=settings.is_strict(os.environ) if strict is None else strict,
         )
         self._pusher = self._make_pusher(
             self, url, token, transport=transport, monotonic=monotonic, jitter=jitter, **pace
@@ -72,15 +73,15 @@ class RemoteStats(SharedStats):
 
     @property
     def dropped(self) -> Mapping[str, int]:
-        """How many updates never will arrive, by reason: ``queue_full``, ``refused``, ``closed``."""
+        """Number of dropped updates by reason: ``queue_full``, ``refused``, ``closed``."""
         return self._pusher.dropped
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until all that was written has arrived, or was dropped, for ``timeout`` seconds; tells if it has."""
+        """Wait up to ``timeout`` seconds until all updates are delivered or dropped, and return whether they are."""
         return self._pusher.flush(timeout)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Flush, for at most ``timeout`` seconds, and send nothing any more; what is left is dropped."""
+        """Flush for up to ``timeout`` seconds, then stop sending and drop the rest."""
         self._pusher.close(timeout)
 
     def __enter__(self) -> Self:
@@ -91,18 +92,18 @@ class RemoteStats(SharedStats):
 
 
 def from_environment(environ: Mapping[str, str], **options: Any) -> RemoteStats:
-    """Make the store that ``CLIPPER_EXPORTER_URL`` asks for, with the ``options`` of :class:`RemoteStats`.
+    """Return a store that pushes to ``CLIPPER_EXPORTER_URL``, with the ``options`` of :class:`RemoteStats`.
 
-    Raises ``ValueError``, which names the variable, for a URL or a token that cannot be one.
+    Raises ``ValueError``, which names the variable, for an invalid URL or token.
     """
     if _STALE_AFTER not in environ:
-        # Unless it is said how long silence may last, the end of this process is what ends a stream.
+        # By default a stream ends with this process, and not after some time without updates.
         options["stale_after"] = 0.0
-    token = environ.get(environment.TOKEN) or environment.read_token(
-        environment.TOKEN_FILE, environ.get(environment.TOKEN_FILE, "")
+    token = environ.get(settings.TOKEN) or settings.read_token(
+        settings.TOKEN_FILE, environ.get(settings.TOKEN_FILE, "")
     )
     try:
-        return RemoteStats(environ[environment.URL], token, **options)
+        return RemoteStats(environ[settings.URL], token, **options)
     except ValueError as problem:
         field, _, message = str(problem).partition(":")
-        raise ValueError(f"{environment.PREFIX}{field.upper()}:{message}") from None
+        raise ValueError(f"{PREFIX}{field.upper()}:{message}") from None

@@ -1,4 +1,4 @@
-"""The way to an exporter: one request, one answer."""
+"""The transport to an exporter: one request, one answer."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from exporter._version import __version__
 _PATH: Final = "/api/stats"
 _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _CHUNK: Final = 4096
-_CHUNKS: Final = 16  # far more than an exporter says
+_CHUNKS: Final = 16  # far more than an exporter's answer has
 
 
 class Answer(NamedTuple):
-    """What came back: the HTTP status, the body's text, and the seconds that ``Retry-After`` asks for, else 0."""
+    """A response: the HTTP status, the text of the body, and the seconds of ``Retry-After`` (0 without it)."""
 
     status: int
     text: str
@@ -29,18 +29,17 @@ class Answer(NamedTuple):
 
 
 Transport = Callable[[bytes], Answer]
-"""Posts a body and returns the answer, whatever its status; raises ``OSError`` if none came."""
+"""Posts a body and returns the answer with any status; raises ``OSError`` if there is none."""
 
 
 class HttpTransport:
-    """Posts to an exporter's ``/api/stats`` over one connection, kept open. Belongs to one thread.
+    """Posts to an exporter's ``/api/stats`` over one persistent connection. Use it from one thread only.
 
-    ``url`` is where the exporter is, ``http://host:9309`` or with a path before ``/api/stats``, and with the name and
-    the password of a user, percent-encoded, before the host if it asks for them instead of a ``token``; ``timeout`` is
-    in seconds, for connecting and for each wait for bytes; ``session`` is for what ``requests`` can and this does not
-    name: a client's certificate, a proxy. Certificates of exporters are verified with the authorities in the file that
-    ``REQUESTS_CA_BUNDLE`` names, as ``requests`` does, on this machine too. Raises ``ValueError`` for a URL or a token
-    that cannot be one.
+    ``url`` is the exporter's, such as ``http://host:9309``, with an optional path before ``/api/stats``. If the
+    exporter has users and no ``token``, the URL holds a user name and password, percent-encoded, before the host.
+    ``timeout`` is in seconds, for connecting and for each wait for bytes. ``session`` is a ``requests`` session with
+    other settings, such as a client certificate or a proxy. Certificates are verified against the authorities in the
+    file named by ``REQUESTS_CA_BUNDLE``, also on this machine. Raises ``ValueError`` for an invalid URL or token.
     """
 
     def __init__(
@@ -48,28 +47,28 @@ class HttpTransport:
     ) -> None:
         url, host, user = _parts(url)
         if token is not None and not re.fullmatch(r"[!-~]+", token):
-            raise ValueError("token: expected one word of ASCII characters")  # not shown: it is a secret
+            raise ValueError("token: expected one word of ASCII characters")  # a secret, so not shown
         if token is not None and user is not None:
-            raise ValueError("token: expected none, for the url has a name and a password, and one header holds either")
+            raise ValueError("token: the url already has a user name and password; give one or the other")
         self.url = url.rstrip("/").removesuffix(_PATH) + _PATH
         self._timeout = timeout
         self._authorization = f"Bearer {token}" if token is not None else _basic(user) if user is not None else None
         self._session = requests.Session() if session is None else session
         if session is None and host in _THIS_MACHINE:
-            # A proxy for the internet has no business between two programs of one machine; its authorities have.
+            # Ignore proxies between programs on one machine, but not the authorities in the environment.
             self._session.trust_env = False
             self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
     def __call__(self, body: bytes) -> Answer:
-        """Post ``body``, which is JSON."""
+        """Post a JSON body and return the answer."""
         with self._session.post(
             self.url,
             data=body,
             headers={"Content-Type": "application/json", "User-Agent": f"clipper-exporter/{__version__}"},
-            # Given as auth, for else a .netrc would replace the header.
+            # Passed as auth; otherwise a .netrc would replace the header.
             auth=None if self._authorization is None else self._authorize,
             timeout=self._timeout,
-            allow_redirects=False,  # the method would become GET
+            allow_redirects=False,  # a redirect would change the method to GET
             stream=True,
         ) as response:
             text = b"".join(islice(response.iter_content(_CHUNK), _CHUNKS)).decode(errors="replace")
@@ -83,29 +82,29 @@ class HttpTransport:
 
 
 def _parts(url: str) -> tuple[str, str, str | None]:
-    """A URL without the name and the password in it, its host, and these two as they stand there, if they do."""
+    """Return a URL without its user name and password, its host, and the user name and password as written."""
     problem = ValueError(f"url: expected an address such as http://127.0.0.1:9309, got {_without_password(url)!r}")
     if not re.fullmatch(r"https?://[^\s\"'<>?#]+", url):
         raise problem
     try:
         parts = urlsplit(url)
         host = parts.hostname
-        _ = parts.port  # looked at, because it is checked only then
+        _ = parts.port  # urlsplit checks the port only when it is read
         url.encode()
     except ValueError:
         raise problem from None
-    if not host or "@" in parts.path:  # a slash in a password, which would be cut in two there
+    if not host or "@" in parts.path:  # a slash in a password would split it
         raise problem
     user, at, place = parts.netloc.rpartition("@")
-    # They are kept apart from the URL, which stands in the messages of exceptions.
+    # Kept apart from the URL, which appears in the messages of exceptions.
     return parts._replace(netloc=place).geturl(), host, user if at else None
 
 
 def _basic(user: str) -> str:
-    """The header for a name and a password: RFC 7617, in UTF-8, where ``requests`` would take Latin-1."""
+    """Return the Authorization header of RFC 7617, in UTF-8; ``requests`` would use Latin-1."""
     name, password = (unquote_to_bytes(part) for part in user.partition(":")[::2])
     if b":" in name:
-        raise ValueError("url: expected a user's name without a colon")  # not shown: the URL holds a secret
+        raise ValueError("url: expected a user name without a colon")  # the URL holds a secret, so not shown
     return f"Basic {b64encode(name + b':' + password).decode()}"
 
 

@@ -1,1 +1,1 @@
-"""From a store to what Prometheus scrapes: the store's changes come in, an exposition goes out."""
+"""Scrapes: renders the store and the registered collectors as an exposition."""

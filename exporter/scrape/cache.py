@@ -1,8 +1,8 @@
-"""The store's families as text, rendered only where something changed.
+"""A cache of the store's families as text, which renders only changes.
 
-Streamers lie in chunks, in the order first seen. For each family a chunk keeps the text of its streamers' lines and the
-length of each streamer's part of it. A scrape renders the parts that changed and puts them into the texts. All texts
-are, byte for byte, what prometheus_client renders from the collector.
+Streamers are in chunks, in the order first seen. For each family, a chunk keeps the text of its streamers' lines and
+the length of each streamer's part. A scrape renders the changed parts and replaces them in the texts. The texts equal
+those that prometheus_client renders from the collector, byte for byte.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from exporter.store.journal import Changes
 from exporter.store.rows import READINGS, Rows
 from exporter.store.store import Store
 
-_CHUNK: Final = 1024  # streamers: putting a text together anew is little work, and there are few chunks
+_CHUNK: Final = 1024  # streamers; small enough to rebuild a text quickly, large enough to have few chunks
 
 Render = Callable[[str, Any], str]
 """Renders the lines of one family for a streamer's escaped name and a value."""
@@ -51,7 +51,7 @@ def _renderer(family: Family) -> Render:
         def gauge(streamer: str, value: float | None) -> str:
             if value is None:
                 return ""
-            # Python writes whole numbers as Go does, up to where Go turns to exponents.
+            # Python formats whole numbers as Go does, below the size at which Go uses exponents.
             if type(value) is int and value < 1_000_000:
                 return f'{before}{streamer}"}} {value}.0\n'
             return f'{before}{streamer}"}} {_number(value)}\n'
@@ -80,7 +80,7 @@ _VERSIONS: Final = tuple(map(_version, STORE_FAMILIES))
 
 
 class _Changed:
-    """The rows that changed since the version ``seen``, column by column; ``[start:end]`` of them are looked at."""
+    """The columns of the rows that changed after the version ``seen``."""
 
     def __init__(self, rows: Rows, seen: int) -> None:
         self.seen = seen
@@ -97,7 +97,7 @@ class _Changed:
 
 
 class _Chunk:
-    """Some neighbouring streamers: their numbers and escaped names, and for each family the text and its lengths."""
+    """Neighbouring streamers: their row numbers and escaped names, and for each family the text and part lengths."""
 
     __slots__ = ("lengths", "names", "numbers", "texts")
 
@@ -108,7 +108,7 @@ class _Chunk:
         self.texts = [b""] * len(STORE_FAMILIES)
 
     def append(self, numbers: Sequence[int], streamers: Iterable[str]) -> None:
-        """Add streamers, of whom nothing is rendered yet."""
+        """Add streamers that are not rendered yet."""
         self.numbers += numbers
         self.names += map(escape, streamers)
         for lengths in self.lengths:
@@ -124,7 +124,7 @@ class _Chunk:
             self.lengths[family] = array("I", (lengths[at] for at in places))
 
     def render(self, places: Sequence[int], changed: _Changed, start: int, seen: int) -> None:
-        """Render what changed after ``seen`` of the streamers at ``places``: those from ``start`` on in ``changed``."""
+        """Render changes after ``seen`` for the streamers at ``places``, whose rows start at ``start``."""
         end = start + len(places)
         for family, (field, version) in enumerate(zip(_FIELDS, _VERSIONS, strict=True)):
             if not changed.has(field):
@@ -160,7 +160,7 @@ class _Chunk:
 
 
 class StoreLines:
-    """The sample lines of every family that the store holds, kept up to date."""
+    """The current sample lines of every family of the store."""
 
     def __init__(self, store: Store) -> None:
         self._cursor = store.follow(0)
@@ -169,7 +169,7 @@ class StoreLines:
         self._newest = 0  # the highest number of a row
 
     def texts(self) -> list[list[bytes]]:
-        """Return the pieces of each family's lines, as the store has them now, in the order of the exposition."""
+        """Return the current lines of each family, in pieces and in the order of the exposition."""
         with self._lock:
             changes = self._cursor.take()
             try:
@@ -197,7 +197,7 @@ class StoreLines:
         of_chunk: dict[int, set[int]] = {}
         firsts = [chunk.numbers[0] for chunk in self._chunks]
         for number in gone:
-            if number <= self._newest:  # else it came and went between two scrapes
+            if number <= self._newest:  # else it was added and dropped between two scrapes
                 of_chunk.setdefault(bisect_right(firsts, number) - 1, set()).add(number)
         for at, numbers in of_chunk.items():
             chunk = self._chunks[at]
@@ -206,7 +206,7 @@ class StoreLines:
             self._tidy()
 
     def _tidy(self) -> None:
-        """Let go of empty chunks, and join small neighbours."""
+        """Remove empty chunks, and join small neighbours."""
         chunks: list[_Chunk] = []
         for chunk in self._chunks:
             if chunks and len(chunks[-1].numbers) + len(chunk.numbers) <= _CHUNK:
@@ -216,7 +216,7 @@ class StoreLines:
         self._chunks = chunks
 
     def _render(self, changed: _Changed) -> None:
-        """Render rows in the order of their numbers; those that are new stand behind all others."""
+        """Render rows in the order of their numbers; new rows come after all others."""
         numbers = changed.numbers
         new = bisect_right(numbers, self._newest)
         start = 0

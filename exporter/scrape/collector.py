@@ -6,7 +6,7 @@ It emits lines like these, built fresh on each scrape (https://prometheus.io/doc
     clipper_triggers_total{streamer="xQc",type="viewer_spike"} 3.0
     clipper_exporter_updates_total{via="local"} 1234.0
 
-The counters carry no creation time: stored without a feature flag, ``_created`` series are junk.
+Counters have no creation time: ``_created`` series are useless in Prometheus without a feature flag.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from exporter.store.rows import RowCopy
 from exporter.store.store import Store
 
 Sample = tuple[tuple[str, ...], float]
-"""The values of a sample's labels, and its own."""
+"""The label values and the value of a sample."""
 
 _KINDS: Final[dict[str, type[GaugeMetricFamily | CounterMetricFamily]]] = {
     "gauge": GaugeMetricFamily,
@@ -35,10 +35,10 @@ _BUILD: Final = {(__version__, platform.python_version()): 1}
 
 
 class ClipperCollector(Collector):
-    """The ``clipper_*`` families of one store: its streamers', and those about the store itself.
+    """The ``clipper_*`` families of one store, for its streamers and for the store itself.
 
-    Register it in any ``CollectorRegistry``. With ``own``, a server's own metrics, it has every family of the table;
-    one that ``own`` did not make has no samples.
+    Register it in any ``CollectorRegistry``. With ``own``, a server's own metrics, it has every family of the metric
+    table; families that ``own`` did not create have no samples.
     """
 
     def __init__(self, store: Store, own: OwnMetrics | None = None) -> None:
@@ -46,20 +46,20 @@ class ClipperCollector(Collector):
         self._own = own
 
     def describe(self) -> Iterable[Metric]:
-        """The families without their samples, so that registering never scrapes."""
+        """Yield the families without samples, so that registering never scrapes."""
         yield from map(empty, STORE_FAMILIES)
         about_store = self._about_store()
         yield from (empty(family) for family in OWN_FAMILIES if self._own is not None or family in about_store)
 
     def collect(self) -> Iterator[Metric]:
-        """The families with their samples; the store is copied first and never locked while they are built."""
+        """Yield the families with samples, built from a copy of the store without holding its lock."""
         rows = self.store.rows()
         for family in STORE_FAMILIES:
             yield _filled(family, _store_samples(family, rows))
         yield from self.collect_own()
 
     def collect_own(self) -> Iterator[Metric]:
-        """The families about the exporter itself, which come last."""
+        """Yield the exporter's own metrics, which come last."""
         about_store = self._about_store()
         for family in OWN_FAMILIES:
             if family in about_store:
@@ -72,7 +72,7 @@ class ClipperCollector(Collector):
 
 
 def empty(family: Family) -> GaugeMetricFamily | CounterMetricFamily:
-    """A family without samples."""
+    """Return a family without samples."""
     return _KINDS[family.type](family.name, family.help, labels=family.labels)
 
 

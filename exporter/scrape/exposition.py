@@ -1,4 +1,4 @@
-"""What a scrape is answered with: every collector's families, in the format and encoding that the client asks for."""
+"""The exposition: the families of all collectors, in the format and encoding that the client accepts."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from exporter.store.store import Store
 
 try:
     from isal import isal_zlib as _zlib
-except ImportError:  # there is no wheel for every machine; the standard library's is three times slower and as good
+except ImportError:  # some machines have no wheel; the standard library's zlib is three times slower
     import zlib as _zlib  # type: ignore[no-redef]
 
 logger = logging.getLogger(__name__)
 
 Encoder = Callable[[Collector], bytes]
 
-_GATHERED: Final = 1024 * 1024  # bytes compressed at once: joined, they still fit a cache
-_END: Final = b"# EOF\n"  # of an OpenMetrics exposition, and only there
+_GATHERED: Final = 1024 * 1024  # bytes compressed at once; they fit in a CPU cache
+_END: Final = b"# EOF\n"  # ends an OpenMetrics exposition
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """A rendered scrape: ``parts`` one after the other are the body, compressed if ``gzipped``.
+    """A rendered scrape: ``parts`` joined are the body, compressed if ``gzipped``.
 
-    In parts, for most of them are kept from the scrape before: to copy them into one piece would be most of the work.
+    Most parts come from the cache, and joining them would be most of the work of a scrape.
     """
 
     parts: Sequence[bytes]
@@ -45,21 +45,20 @@ class Scrape:
 
     @property
     def body(self) -> bytes:
-        """The body in one piece."""
+        """The whole body."""
         return b"".join(self.parts)
 
     @property
     def size(self) -> int:
-        """Of the body, in bytes."""
+        """The size of the body in bytes."""
         return sum(map(len, self.parts))
 
 
 class Exposition:
-    """Renders our families and those of every other collector of a registry.
+    """Renders the store's families and those of all other collectors in a registry.
 
-    ``own`` are the server's own metrics. A collector that fails costs only its own families: the rest is
-    rendered, the failure logged and counted. Raises ``ValueError`` for a registry that holds the families of another
-    store, which would clash with ours.
+    ``own`` holds the server's own metrics. If a collector fails, only its families are missing; the failure is logged
+    and counted. Raises ``ValueError`` if the registry holds the families of another store, which have the same names.
     """
 
     def __init__(
@@ -79,10 +78,10 @@ class Exposition:
         self._ours = ClipperCollector(store, self.own)
         self._lines = StoreLines(store)
         if any(isinstance(other, ClipperCollector) and other.store is not store for other in _collectors(registry)):
-            raise ValueError("registry: expected one without the clipper_* families of another store")
+            raise ValueError("registry: it already holds the clipper_* families of another store; use another registry")
 
     def scrape(self, accept: str, accept_encoding: str, names: Collection[str]) -> Scrape:
-        """Collect and render, as ``Accept`` and ``Accept-Encoding`` wish; ``names``, if any, are the samples wanted."""
+        """Return a scrape for ``Accept`` and ``Accept-Encoding``; ``names`` selects samples, all if empty."""
         began = self._clock()
         encoder, content_type = _encoder(accept)
         others = _collectors(self._registry, names)
@@ -117,21 +116,21 @@ class Exposition:
         try:
             metrics = list(collect())
             return encoder(_Collected(_only(metrics, names) if names else metrics))
-        except Exception as problem:  # noqa: BLE001 - whatever a foreign collector raises, the others still count
+        except Exception as problem:  # noqa: BLE001 - a failing collector must not affect the others
             self._failures.labels(name).inc()
             self._log.warning(name, f"collector {name} left out of a scrape: {type(problem).__name__}: {problem}")
             return b""
 
 
 def _gzip(parts: Iterable[bytes]) -> list[bytes]:
-    """One gzip member of all ``parts``."""
-    # Level 1: a scrape is read once, and higher levels cost many times more for a few points of size.
+    """Return all ``parts`` as one gzip member."""
+    # Level 1: higher levels cost many times more CPU for a slightly smaller body that is read once.
     compressor = _zlib.compressobj(1, _zlib.DEFLATED, 31)
     compressed, gathered, size = [], [], 0
     for part in parts:
         gathered.append(part)
         size += len(part)
-        # In few calls, for each lets other threads run and then waits for its turn among them.
+        # In few calls, because each releases the GIL and waits to get it back.
         if size >= _GATHERED:
             compressed.append(compressor.compress(b"".join(gathered)))
             gathered, size = [], 0
@@ -139,7 +138,7 @@ def _gzip(parts: Iterable[bytes]) -> list[bytes]:
 
 
 class _Collected(Collector):
-    """Families already collected, in the shape that prometheus_client's renderers take."""
+    """Collected families, as prometheus_client's renderers expect them."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = metrics
@@ -149,7 +148,7 @@ class _Collected(Collector):
 
 
 class _Registered(Collector):
-    """All families of a registry but ours, through what is public of it."""
+    """All families of a registry except ours, through its public interface."""
 
     def __init__(self, registry: CollectorRegistry, names: Collection[str]) -> None:
         self._registry = registry.restricted_registry(names) if names else registry
@@ -160,17 +159,17 @@ class _Registered(Collector):
 
 
 def _keeps_names(content_type: str) -> bool:
-    # Under the other schemes even a name without a dot may change: https://prometheus.io/docs/instrumenting/escaping_schemes/
+    # The other schemes may change even a name without a dot: https://prometheus.io/docs/instrumenting/escaping_schemes/
     return not content_type.endswith(("escaping=dots", "escaping=values"))
 
 
 def _collectors(registry: CollectorRegistry, names: Collection[str] = ()) -> list[Collector]:
-    """The registry's collectors; with ``names``, those that declare one of them, as ``restricted_registry`` has it."""
-    # What is public gives only all families in one go, which the first failure ends; hence the look inside.
+    """Return the registry's collectors; with ``names``, those that declare one, as ``restricted_registry`` does."""
+    # The public interface collects all families in one call, which the first failure ends; hence private attributes.
     try:
         with registry._lock:
             declared = dict(registry._collector_to_names)
-    except AttributeError:  # nobody promises that these stay; then a failure costs every family of the registry
+    except AttributeError:  # without these private attributes, one failure loses all families of the registry
         return [_Registered(registry, names)]
     found = [collector for collector, known in declared.items() if not names or not set(names).isdisjoint(known)]
     target = registry.get_target_info()
@@ -193,18 +192,18 @@ def _only(metrics: Iterable[Metric], names: Collection[str]) -> Iterable[Metric]
 def _encoder(accept: str) -> tuple[Encoder, str]:
     try:
         return choose_encoder(accept)
-    except (ValueError, TypeError):  # a version that is no version
+    except (ValueError, TypeError):  # an invalid version
         return choose_encoder("")
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an ``Accept-Encoding`` header allows gzip (RFC 9110, section 12.5.3)."""
+    """Return whether an ``Accept-Encoding`` header allows gzip (RFC 9110, section 12.5.3)."""
     weights = accepted(accept_encoding)
     return weights.get("gzip", weights.get("*", 0.0)) > 0
 
 
 def accepted(header: str) -> dict[str, float]:
-    """The weights that an ``Accept`` or ``Accept-Encoding`` header gives, by name (RFC 9110, section 12.4.2)."""
+    """Return the weights in an ``Accept`` or ``Accept-Encoding`` header by name (RFC 9110, section 12.4.2)."""
     weights: dict[str, float] = {}
     for item in header.lower().split(","):
         name, *parameters = (part.strip() for part in item.split(";"))

@@ -1,36 +1,35 @@
-"""The options of a server, built and checked by ``serve()`` and the command line alike."""
+"""The options of each part; ``serve()`` and the command line build and check the same."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, TypedDict
+from dataclasses import dataclass, field, fields
+from datetime import tzinfo
+from typing import Any, TypedDict
 
 from exporter.errors import SettingsError
-from exporter.settings import checks, parsers
+from exporter.settings import values
 from exporter.settings.address import Address
+from exporter.store.validation import Limits
 
-_BODY_BYTES: Final = 4 * 1024 * 1024  # a batch of ten thousand streamers is a fourth of it
+
+def _field(check: Callable[[Any], Any], **more: Any) -> Any:
+    return field(metadata={"check": check}, **more)
 
 
-def _checked(options: Any, by_field: Mapping[str, Callable[[Any], Any]]) -> list[str]:
-    """Replace the fields of frozen ``options`` with the checked values; returns the mistakes."""
+def _check(options: Any) -> None:
+    """Replace the fields of frozen ``options`` with the checked values; raises :class:`SettingsError`."""
     mistakes = []
-    for name, check in by_field.items():
+    for each in fields(options):
+        value = getattr(options, each.name)
         try:
-            object.__setattr__(options, name, check(getattr(options, name)))
+            if value is not None or each.default is not None:
+                object.__setattr__(options, each.name, each.metadata["check"](value))
         except (ValueError, TypeError) as problem:
-            mistakes.append(f"{name}: {problem}")
-    return mistakes
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{value!r} is not a number of seconds above 0")
-    return value
+            mistakes.append(f"{each.name}: {problem}")
+    if mistakes:
+        raise SettingsError(mistakes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +41,23 @@ class HttpLimits:
     TLS handshake. Raises :class:`~exporter.errors.SettingsError`.
     """
 
-    connections: int = 512  # with other open files, below the limit of 1,024 per process that many systems have
-    subscribers: int = 256
-    header_bytes: int = 16 * 1024
-    header_seconds: float = 10.0
+    # With other open files, below the limit of 1,024 per process that many systems have.
+    connections: int = _field(values.count, default=512)
+    subscribers: int = _field(values.count, default=256)
+    header_bytes: int = _field(values.count, default=16 * 1024)
+    header_seconds: float = _field(values.seconds, default=10.0)
 
     def __post_init__(self) -> None:
-        counts = dict.fromkeys(("connections", "subscribers", "header_bytes"), checks.count)
-        mistakes = _checked(self, {**counts, "header_seconds": _seconds})
-        if not mistakes:
-            mistakes = _checked(self, {"subscribers": lambda value: checks.below_connections(value, self.connections)})
-        if mistakes:
-            raise SettingsError(mistakes)
+        _check(self)
+        if self.subscribers >= self.connections:
+            problem = f"leave no connection for scrapes (connections: {self.connections})"
+            raise SettingsError([f"subscribers: {self.subscribers} live subscribers {problem}"])
+
+
+def _http_limits(value: object) -> HttpLimits:
+    if value is not None and not isinstance(value, HttpLimits):
+        raise TypeError(f"{value!r} is not HttpLimits")
+    return value or HttpLimits()
 
 
 class ServeKeywords(TypedDict, total=False):
@@ -69,30 +73,6 @@ class ServeKeywords(TypedDict, total=False):
     storage: str | os.PathLike[str] | None
 
 
-def _or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else check(value)
-
-
-def _limits(value: object) -> HttpLimits:
-    if not isinstance(value, HttpLimits):
-        raise TypeError(f"{value!r} is not HttpLimits")
-    return value
-
-
-_CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "port": checks.port,
-    "address": checks.host,
-    "telemetry_path": checks.path,
-    "push_token": _or_none(checks.token),
-    "body_bytes": checks.count,
-    "links": lambda value: checks.links(value or {}),
-    "web_config": _or_none(checks.file),
-    "cors_origins": lambda value: parsers.origins(value) if isinstance(value, str) else checks.origins(value),
-    "limits": lambda value: HttpLimits() if value is None else _limits(value),
-    "storage": _or_none(checks.folder),
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
     """The options of a server. Raises :class:`~exporter.errors.SettingsError` with all mistakes.
@@ -104,21 +84,19 @@ class ServeOptions:
     that keeps counters across restarts.
     """
 
-    port: int = 9309
-    address: str = "127.0.0.1"
-    telemetry_path: str = "/metrics"
-    push_token: str | None = field(default=None, repr=False)
-    body_bytes: int = _BODY_BYTES
-    links: Mapping[str, str] = field(default_factory=dict)
-    web_config: str | None = None
-    cors_origins: tuple[str, ...] = ()
-    limits: HttpLimits = field(default_factory=HttpLimits)
-    storage: str | None = None
+    port: int = _field(values.port, default=9309)
+    address: str = _field(values.host, default="127.0.0.1")
+    telemetry_path: str = _field(values.path, default="/metrics")
+    push_token: str | None = _field(values.token, default=None, repr=False)
+    body_bytes: int = _field(values.count, default=4 * 1024 * 1024)  # ten thousand streamers are a fourth of it
+    links: Mapping[str, str] = _field(values.links, default_factory=dict)
+    web_config: str | None = _field(values.file, default=None)
+    cors_origins: tuple[str, ...] = _field(values.origins, default=())
+    limits: HttpLimits = field(default_factory=HttpLimits, metadata={"check": _http_limits})
+    storage: str | None = _field(values.folder, default=None)
 
     def __post_init__(self) -> None:
-        mistakes = _checked(self, _CHECKS)
-        if mistakes:
-            raise SettingsError(mistakes)
+        _check(self)
 
     @property
     def listen(self) -> Address:
@@ -126,4 +104,31 @@ class ServeOptions:
         return Address(self.address, self.port)
 
 
-FIELDS: Final = frozenset(each.name for each in dataclasses.fields(ServeOptions))
+@dataclass(frozen=True)
+class StoreOptions:
+    """The options of the process's store."""
+
+    limits: Limits
+    trigger_types: tuple[str, ...]
+    stale_after: float
+    time_zone: tzinfo | None
+
+    def keywords(self) -> dict[str, Any]:
+        """Return the keywords of :meth:`SharedStats.create <exporter.store.shared.SharedStats.create>`."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """The options of the log."""
+
+    level: str
+    format: str
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """The options of the demo."""
+
+    seed: int
+    speed: float

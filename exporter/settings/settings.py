@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from operator import attrgetter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from exporter.errors import SettingsError
-from exporter.settings import checks, environment
-from exporter.settings.flags import DEFAULTS, TABLE, DemoOptions, LogOptions, Option, Part, StoreOptions
-from exporter.settings.options import FIELDS, ServeOptions
+from exporter.settings import values
+from exporter.settings.flags import PREFIX, TABLE, Option
+from exporter.settings.options import DemoOptions, HttpLimits, LogOptions, ServeOptions, StoreOptions
+from exporter.store.shared import TRIGGER_TYPES
+from exporter.store.validation import Limits
 
 logger = logging.getLogger("exporter")
 
-_NAMES: Final = ("trigger_types", "limits.trigger_types", "limits.name_length")
-_CONNECTIONS: Final = ("limits.subscribers", "limits.connections")
+# Environment variables without a flag, which only ``shared_stats`` reads.
+STRICT: Final = f"{PREFIX}STRICT"
+URL: Final = f"{PREFIX}URL"
+TOKEN: Final = f"{PREFIX}TOKEN"
+TOKEN_FILE: Final = f"{PREFIX}TOKEN_FILE"
+
+_VARIABLES: Final = {STRICT, URL, TOKEN, TOKEN_FILE, *(option.variable for option in TABLE)}
+_KEYWORDS: Final = {each.name for each in fields(ServeOptions)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of the command line."""
 
@@ -30,15 +36,16 @@ class Settings:
     demo: DemoOptions
 
     @classmethod
-    def read(cls, flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
-        """Read the settings from ``flags`` (text by flag), then ``environ``, then the defaults.
+    def read(cls, flags: Mapping[str, str], environ: Mapping[str, str], rows: Collection[Option] = TABLE) -> Settings:
+        """Read the options of ``rows`` from ``flags`` (text by flag), then ``environ``; the others have their defaults.
 
         Raises :class:`~exporter.errors.SettingsError` with all mistakes.
         """
-        given = _Given(TABLE, flags, environ)
-        settings = cls(**{part: given.options(part) for part in DEFAULTS})
-        given.refuse_mistakes()
-        return settings
+        reader = _Reader(rows, flags, environ)
+        serve, store = reader.serve({}), reader.store()
+        log, demo = LogOptions(**reader.fields("log")), DemoOptions(**reader.fields("demo"))
+        reader.refuse_mistakes()
+        return cls(serve, store, log, demo)
 
 
 def serve_options(keywords: Mapping[str, Any], environ: Mapping[str, str]) -> ServeOptions:
@@ -46,104 +53,90 @@ def serve_options(keywords: Mapping[str, Any], environ: Mapping[str, str]) -> Se
 
     Raises :class:`~exporter.errors.SettingsError` with all mistakes, and ``TypeError`` for an unknown keyword.
     """
-    for name in keywords.keys() - FIELDS:
-        raise TypeError(f"serve() has no keyword {name!r}{nearest(name, FIELDS)}")
+    for name in keywords.keys() - _KEYWORDS:
+        raise TypeError(f"serve() has no keyword {name!r}{nearest(name, _KEYWORDS)}")
     # A keyword overrides the variable, which is then not checked.
-    rows = [option for option in TABLE if option.part == "serve" and not option.is_set_by(keywords)]
-    given = _Given(rows, None, environ)
-    options: ServeOptions = given.options("serve", keywords)
-    given.refuse_mistakes()
-    return options
-
-
-def health_options(flags: Mapping[str, str], environ: Mapping[str, str], rows: Iterable[Option]) -> ServeOptions:
-    """Build only the options in ``rows``; raises :class:`~exporter.errors.SettingsError`."""
-    given = _Given(rows, flags, environ)
-    options: ServeOptions = given.options("serve")
-    given.refuse_mistakes()
+    passed = {*keywords} | ({"listen"} if {"port", "address"} <= keywords.keys() else set())
+    reader = _Reader([option for option in TABLE if option.sets.partition(".")[0] not in passed], None, environ)
+    options = reader.serve(keywords)
+    reader.refuse_mistakes()
     return options
 
 
 def store_options(environ: Mapping[str, str]) -> tuple[StoreOptions, tuple[str, ...]]:
     """Return the options of the process's store and a list of mistakes; an invalid option keeps its default."""
-    given = _Given([option for option in TABLE if option.part == "store"], None, environ)
-    options: StoreOptions = given.options("store")
-    return options, tuple(given.mistakes)
+    reader = _Reader(TABLE, None, environ)
+    return reader.store(), tuple(reader.mistakes)
 
 
-class _Given:
-    """The values of the options in ``rows``, from flags and variables, and the mistakes in them.
+class _Reader:
+    """Reads the options in ``rows`` and collects mistakes, which name the variable if ``flags`` is ``None``."""
 
-    If ``flags`` is ``None``, mistakes name the variable.
-    """
-
-    def __init__(self, rows: Iterable[Option], flags: Mapping[str, str] | None, environ: Mapping[str, str]) -> None:
+    def __init__(self, rows: Collection[Option], flags: Mapping[str, str] | None, environ: Mapping[str, str]) -> None:
         self.mistakes: list[str] = []
-        self._values: dict[Part, dict[str, Any]] = {part: {} for part in DEFAULTS}
-        self._sources: dict[str, str] = {}
-        for option in rows:
-            source, text = option.variable, environ.get(option.variable)
-            if flags is not None and (option.flag in flags or text is None):
-                source, text = option.flag, flags.get(option.flag)
-            elif not text and option.optional:
-                text = None
-            self._sources[option.sets] = source
-            if text is not None:
-                try:
-                    self._values[option.part][option.sets] = option.parse(text)
-                except ValueError as problem:
-                    self.mistakes.append(f"{source}: {problem}")
-        self._check_connections()
-        self._check_trigger_types()
+        self._rows, self._flags, self._environ = rows, flags, environ
 
-    def options(self, part: Part, keywords: Mapping[str, Any] | None = None) -> Any:
-        """Build the options of ``part``; ``keywords`` override values, and their mistakes are added."""
-        fields: dict[str, Any] = {}
-        for sets, value in self._values[part].items():
-            name, _, key = sets.partition(".")
-            if key:
-                fields.setdefault(name, {})[key] = value
-            elif name == "listen":
-                fields |= {"address": value.host, "port": value.port}
-            else:
-                fields[name] = value
-        if "limits" in fields:
-            fields["limits"] = dataclasses.replace(DEFAULTS[part].limits, **fields["limits"])
+    def fields(self, part: str) -> dict[str, Any]:
+        """Return the values of a part by field; a field with keys is a dictionary."""
+        found: dict[str, Any] = {}
+        for option in (option for option in TABLE if option.part == part):
+            name, _, key = option.sets.partition(".")
+            into = found.setdefault(name, {}) if key else found
+            into[key or name] = self._value(option) if option in self._rows else option.value
+        return found
+
+    def serve(self, keywords: Mapping[str, Any]) -> ServeOptions:
+        """Build the options of the server; ``keywords`` override values."""
+        found = self.fields("serve")
+        listen = found.pop("listen")
         try:
-            return dataclasses.replace(DEFAULTS[part], **{**fields, **(keywords or {})})
+            found["limits"] = HttpLimits(**found["limits"])
+        except SettingsError as problem:  # each limit is valid, but not both together
+            del found["limits"]
+            self._refuse("limits.subscribers", str(problem).removeprefix("subscribers: "))
+        try:
+            return ServeOptions(**{"port": listen.port, "address": listen.host, **found, **keywords})
         except SettingsError as problem:
             self.mistakes += problem.mistakes
-            return DEFAULTS[part]
+            return ServeOptions()
+
+    def store(self) -> StoreOptions:
+        """Build the options of the store."""
+        found = self.fields("store")
+        names, limits = found["trigger_types"], Limits(**found["limits"])
+        most, length = limits.trigger_types, limits.name_length
+        problems = [f"{len(names)} names are more than --limit.trigger-types ({most})"] if len(names) > most else []
+        long = [name for name in names if len(name) > length]
+        problems += [f"{name!r} is longer than --limit.name-length ({length} characters)" for name in long]
+        if problems:
+            self._refuse("trigger_types", *problems)
+            found["trigger_types"], default = TRIGGER_TYPES, Limits()
+            limits = replace(limits, trigger_types=default.trigger_types, name_length=default.name_length)
+        return StoreOptions(**{**found, "limits": limits})
 
     def refuse_mistakes(self) -> None:
         """Raise :class:`~exporter.errors.SettingsError` if there are mistakes."""
         if self.mistakes:
             raise SettingsError(self.mistakes)
 
-    def _check_connections(self) -> None:
-        subscribers, connections = self._found("serve", *_CONNECTIONS)
-        try:
-            checks.below_connections(subscribers, connections)
-        except ValueError as problem:
-            self._contradiction("serve", _CONNECTIONS, str(problem))
+    def _value(self, option: Option) -> Any:
+        source, text = self._given(option)
+        if text is not None and (text or source == option.flag or option.default is not None):
+            try:
+                return option.parse(text)
+            except ValueError as problem:
+                self.mistakes.append(f"{source}: {problem}")
+        return option.value
 
-    def _check_trigger_types(self) -> None:
-        names, most, length = self._found("store", *_NAMES)
-        problems = [f"{len(names)} names are more than --limit.trigger-types ({most})"] if len(names) > most else []
-        problems += [
-            f"{name!r} is longer than --limit.name-length ({length} characters)" for name in names if len(name) > length
-        ]
-        if problems:
-            self._contradiction("store", _NAMES, *problems)
+    def _given(self, option: Option) -> tuple[str, str | None]:
+        """Return the flag or variable to name in a mistake, and the text given."""
+        if self._flags is not None and (option.flag in self._flags or option.variable not in self._environ):
+            return option.flag, self._flags.get(option.flag)
+        return option.variable, self._environ.get(option.variable)
 
-    def _found(self, part: Part, *fields: str) -> list[Any]:
-        return [self._values[part].get(field, attrgetter(field)(DEFAULTS[part])) for field in fields]
-
-    def _contradiction(self, part: Part, fields: tuple[str, ...], *problems: str) -> None:
-        """Record mistakes of values that contradict each other, and use their defaults."""
-        self.mistakes += [f"{self._sources[fields[0]]}: {problem}" for problem in problems]
-        for field in fields:
-            self._values[part].pop(field, None)
+    def _refuse(self, field: str, *problems: str) -> None:
+        source, _ = self._given(options()[field])
+        self.mistakes += [f"{source}: {problem}" for problem in problems]
 
 
 def options() -> dict[str, Option]:
@@ -151,17 +144,29 @@ def options() -> dict[str, Option]:
     return {option.sets: option for option in TABLE}
 
 
+def is_strict(environ: Mapping[str, str]) -> bool:
+    """Return whether ``CLIPPER_EXPORTER_STRICT`` is on: a refused update raises instead of being logged."""
+    return environ.get(STRICT, "0") not in {"", "0"}
+
+
+def read_token(source: str, file: str) -> str | None:
+    """Return the token in ``file``; raises :class:`~exporter.errors.SettingsError`, which names ``source``."""
+    try:
+        return values.token_in(file) if file else None
+    except ValueError as problem:
+        raise SettingsError([f"{source}: {problem}"]) from None
+
+
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Return the unknown variables with our prefix, most likely misspelt."""
-    known = {option.variable for option in TABLE} | environment.WITHOUT_FLAG
-    return sorted(name for name in environ if name.startswith(environment.PREFIX) and name not in known)
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in _VARIABLES)
 
 
 def warn_of_unknown_variables(environ: Mapping[str, str]) -> None:
     """Log a warning for each unknown variable with our prefix."""
-    known = {option.variable for option in TABLE} | environment.WITHOUT_FLAG
     for name in unknown_variables(environ):
-        logger.warning("unknown environment variable %s%s", name, nearest(name, known, 0.9) or ": is it misspelt?")
+        hint = nearest(name, _VARIABLES, 0.9) or ": is it misspelt?"
+        logger.warning("unknown environment variable %s%s", name, hint)
 
 
 def nearest(name: str, known: Iterable[str], near: float = 0.7) -> str:

@@ -1,4 +1,4 @@
-// The live page: events come in, and at most once per frame what changed is shown.
+// The live page: receives events, and shows changes at most once per frame.
 
 import { compareClocks } from "./clock.js";
 import { Connection } from "./connection.js";
@@ -17,7 +17,7 @@ const triggers = new Triggers();
 const filter = document.getElementById("filter");
 const empty = document.getElementById("empty");
 const totals = Object.fromEntries([...document.querySelectorAll("[data-total]")].map((each) => [each.dataset.total, each]));
-let known = false; // whether there has been a snapshot
+let known = false; // true after the first snapshot
 let frame = 0;
 
 const connection = new Connection("api/stats", onEvent, onState);
@@ -40,7 +40,7 @@ function onEvent(name, data) {
   } else {
     triggers.announce(model.update(data, now));
   }
-  if (model.regrouped) entitle(); // here, for a page in the background has no frames
+  if (model.regrouped) entitle(); // here, because a page in the background gets no frames
   soon();
 }
 
@@ -89,7 +89,7 @@ function count() {
   empty.hidden = !known || streamers.length > 0;
 }
 
-/** The title is what shows of a page in the background: how many streamers, and whether that is still true. */
+/** Set the title, visible in the background too: the number of streamers, or that the connection is lost. */
 function entitle() {
   const streamers = connection.state === "lost" ? "connection lost" : known ? number(model.streamers.size) : "";
   document.title = `${streamers && `(${streamers}) `}Clipper exporter`;

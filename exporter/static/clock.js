@@ -1,10 +1,10 @@
-// The exporter's clock, seen from here: ages of its timestamps are right even where this machine's clock is not.
+// The exporter's clock, so that ages of its timestamps are right even if this machine's clock is wrong.
 
-const TOLERATED = 2_000; // ms; the Date header counts whole seconds, so that less cannot be told apart
+const TOLERATED = 2_000; // ms; the Date header has whole seconds, so smaller differences are noise
 
 let ahead = 0;
 
-/** Ask the exporter what time it is. Where that fails the clocks are taken for equal, or as far apart as before. */
+/** Ask the exporter for its time. If that fails, keep the last known difference of the clocks (at first 0). */
 export async function compareClocks() {
   const asked = Date.now();
   const response = await fetch("-/healthy", { method: "HEAD", cache: "no-store" }).catch(() => null);
@@ -13,7 +13,7 @@ export async function compareClocks() {
   if (Number.isFinite(difference)) ahead = Math.abs(difference) > TOLERATED ? difference : 0;
 }
 
-/** How long ago the exporter's Unix time `at` was; both in milliseconds. Never below 0. */
+/** Return the age of the exporter's Unix time `at`, both in milliseconds; never below 0. */
 export function age(at) {
   return Math.max(0, Date.now() + ahead - at);
 }

@@ -1,14 +1,14 @@
-// The stream of events from the exporter, and the truth about whether it is there.
+// The event stream from the exporter, and the state of the connection.
 
 const PATIENCE = 10_000; // ms for an attempt to connect
 const SILENCE = 45_000; // ms without an event; heartbeats are comments, which a script cannot see
-const DOUBTFUL = 20_000; // ms without an event, when the person comes back to the page
-const RETRY = [1_000, 2_000, 4_000, 8_000, 15_000]; // ms before each attempt, the last for all that follow
+const DOUBTFUL = 20_000; // ms without an event, when the user returns to the page
+const RETRY = [1_000, 2_000, 4_000, 8_000, 15_000]; // ms before each attempt; the last applies to all later ones
 
 /**
- * Once opened, listens to `url` for ever. `onEvent(name, data)` gets what comes, `onState()` is called when `state` changes:
- * "connecting" until the first answer, then "live" or "lost", `since` a Unix time in ms. While lost, `retryAt` is when
- * the next attempt is made, or null while one is under way.
+ * Listens to `url` for ever once opened. Calls `onEvent(name, data)` for each event and `onState()` when `state` changes:
+ * "connecting" until the first answer, then "live" or "lost", since the Unix time `since` in ms. While lost, `retryAt` is
+ * the time of the next attempt, or null during an attempt.
  */
 export class Connection {
   state = "connecting";
@@ -30,7 +30,7 @@ export class Connection {
     document.addEventListener("visibilitychange", () => document.hidden || this.#doubt(DOUBTFUL));
   }
 
-  /** Connect, or connect anew. */
+  /** Connect, or reconnect. */
   open() {
     this.#source?.close();
     const source = new EventSource(this.#url);
@@ -44,7 +44,7 @@ export class Connection {
       });
     }
     source.addEventListener("error", () => this.#fail(Date.now()));
-    // A connection that has died without a word is only found out now: what it last said is the last that is known.
+    // A dead connection is noticed only now: its last event is the newest known state.
     this.#after(PATIENCE, () => {
       source.close();
       this.#fail(this.#heard);
@@ -56,14 +56,14 @@ export class Connection {
     this.#heard = Date.now();
     this.#failures = 0;
     this.#become("live", this.#heard);
-    // After silence, connecting anew is the one way to tell whether there is nothing to say, or nobody left to say it.
+    // After silence, only reconnecting shows whether there were no changes or the connection is dead.
     this.#after(SILENCE, () => this.open());
   }
 
   #fail(since) {
     const delay = RETRY[Math.min(this.#failures, RETRY.length - 1)];
     this.#failures += 1;
-    // After some failures a browser connects again by itself, and asks only for what it missed. After others it gives up.
+    // After some failures the browser reconnects by itself and gets only what it missed. After others it gives up.
     const closed = this.#source.readyState === EventSource.CLOSED;
     this.retryAt = closed ? Date.now() + delay : null;
     this.#after(closed ? delay : PATIENCE, () => this.open());

@@ -1,11 +1,11 @@
-// Changes to the page that touch no more of it than they must.
+// Minimal changes to the page.
 
-/** Set an element's text, if it is another one. */
+/** Set an element's text if it differs. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Make `nodes` the children of `parent`, in this order; those that are in their place stay untouched. */
+/** Make `nodes` the children of `parent` in this order; nodes already in place are not touched. */
 export function arrange(parent, nodes) {
   const kept = new Set(nodes);
   for (const child of [...parent.children]) {
@@ -18,7 +18,7 @@ export function arrange(parent, nodes) {
   }
 }
 
-/** A copy of the one element in the template of that id. */
+/** Return a copy of the element in the template with that id. */
 export function fromTemplate(id) {
   return document.getElementById(id).content.firstElementChild.cloneNode(true);
 }

@@ -1,22 +1,22 @@
-// What is known of the streamers, as the exporter's events tell it.
+// The state of the streamers, from the exporter's events.
 
 import { History } from "./history.js";
 
-const RECENT = 20; // triggers that a snapshot holds at most
+const RECENT = 20; // most triggers in a snapshot
 const KEPT = 50; // triggers that the page shows
-const HISTORIES = 2_000; // streamers; memory is bounded whatever the exporter holds
+const HISTORIES = 2_000; // streamers; bounds the memory of the page
 const GAUGES = { viewers: "viewer_counts", velocity: "chat_velocities", recording: "recording_status" };
 
-/** `streamers` by name, `triggers` newest first, `clips` of today by streamer, those not streaming any more included. */
+/** `streamers` by name, `triggers` newest first, `clips` of today by streamer, including ended streams. */
 export class Model {
   streamers = new Map();
   triggers = [];
   clips = new Map();
-  changed = new Set(); // streamers with other numbers since the last look
-  regrouped = true; // whether streamers came or went since the last look
+  changed = new Set(); // streamers with new numbers since the last frame
+  regrouped = true; // whether streamers were added or removed since the last frame
   #histories = new Map();
 
-  /** Take in everything, in the shape of `GET /api/stats`; `now` is Unix time in ms. */
+  /** Replace everything with a snapshot, as from `GET /api/stats`; `now` is Unix time in ms. */
   snapshot(data, now) {
     const names = new Set(Object.values(GAUGES).flatMap((key) => Object.keys(data[key])));
     for (const name of this.streamers.keys()) {
@@ -33,7 +33,7 @@ export class Model {
     this.#recent(data.recent_triggers);
   }
 
-  /** Take in what changed, in the shape of `POST /api/stats`'s body; returns the triggers in it. */
+  /** Apply changes, in the format of `POST /api/stats`; return the triggers in them. */
   update(data, now) {
     for (const name of data.cleared ?? []) this.#clear(name, now);
     for (const [gauge, key] of Object.entries(GAUGES)) {
@@ -52,12 +52,12 @@ export class Model {
     return triggers;
   }
 
-  /** Note that nothing is known from `now` on, until the next event. */
+  /** Record that values are unknown from `now` until the next event. */
   lose(now) {
     for (const streamer of this.streamers.values()) streamer.history.add(now, null);
   }
 
-  /** Forget the histories that are over. */
+  /** Remove histories with nothing to draw. */
   prune(now) {
     for (const [name, history] of this.#histories) {
       if (!this.streamers.has(name) && history.over(now)) this.#histories.delete(name);
@@ -92,7 +92,7 @@ export class Model {
   #recent(entries) {
     const known = new Map(this.triggers.map((trigger) => [key(trigger), trigger]));
     const recent = entries.map((entry) => known.get(key(entry)) ?? timed(entry));
-    // A full list may have pushed out older ones that were seen here. One that is not full is all there is.
+    // A full list may lack older triggers that this page has. A list that is not full is complete.
     const from = recent.length < RECENT ? -Infinity : recent.at(-1).at;
     for (const streamer of this.streamers.values()) {
       if (streamer.trigger?.at >= from) streamer.trigger = null;

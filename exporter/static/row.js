@@ -5,8 +5,8 @@ import { fromTemplate, setText } from "./dom.js";
 import { draw } from "./sparkline.js";
 import { ago, date, number } from "./text.js";
 
-const REDRAW = 1_000; // ms between two drawings of a history that changes
-const SHIFT = 5_000; // ms after which a history is drawn again because time passed: a pixel's worth
+const REDRAW = 1_000; // ms between two drawings of a changing history
+const SHIFT = 5_000; // ms after which an unchanged history is drawn again: one pixel
 const LIGHTS = new Map([
   [true, { state: "on", text: "REC" }],
   [false, { state: "off", text: "off" }],
@@ -34,7 +34,7 @@ export class Row {
     name.title = streamer.name;
   }
 
-  /** Show the streamer's numbers as they are now. */
+  /** Show the streamer's current numbers. */
   show(now) {
     const { viewers, velocity, recording, clips, trigger } = this.#streamer;
     setText(this.#viewers, number(viewers));
@@ -56,7 +56,7 @@ export class Row {
     if (now - this.#drawn >= REDRAW) this.#draw(now);
   }
 
-  /** Show that time has passed. */
+  /** Update ages. */
   tick(now) {
     if (this.#trigger) setText(this.#time, ago(age(this.#trigger.at)));
     if (now - this.#drawn >= (this.#outdated ? REDRAW : SHIFT)) this.#draw(now);

@@ -1,4 +1,4 @@
-// Draws a history of viewers as small as a word.
+// Draws a history of viewers as a sparkline.
 
 import { age } from "./clock.js";
 import { WINDOW } from "./history.js";
@@ -6,9 +6,9 @@ import { WINDOW } from "./history.js";
 const WIDTH = 120;
 const HEIGHT = 28;
 const MARGIN = 2; // above and below the line
-const LEAST_SPAN = 0.1; // of the value: below it, noise would look like an event
+const LEAST_SPAN = 0.1; // of the value; with a smaller span, noise would look like an event
 
-/** Draw `history` into an SVG element's paths `mark`, `area` and `line`, with the present at its right edge. */
+/** Draw `history` into an SVG element's paths `mark`, `area` and `line`; the right edge is now. */
 export function draw(svg, history, now) {
   const [mark, area, line] = svg.children;
   const runs = runsOf(history.points, now);
@@ -24,7 +24,7 @@ function x(before) {
   return (WIDTH * Math.min(1, Math.max(0, 1 - before / WINDOW))).toFixed(1);
 }
 
-/** The points in runs without a gap; each value holds until the next point, the last one until now. */
+/** Return the points in runs without gaps; each value applies until the next point, the last until now. */
 function runsOf(points, now) {
   const runs = [];
   let run = null;
@@ -34,7 +34,7 @@ function runsOf(points, now) {
     if (viewers === null) run = null;
   }
   run?.push([now, run.at(-1)[1]]);
-  // Runs that ended before the window began lie on its left edge.
+  // Runs that ended before the window are on its left edge.
   return runs.filter((each) => each.at(-1)[0] > now - WINDOW);
 }
 

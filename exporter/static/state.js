@@ -1,4 +1,4 @@
-// The connection's state in words, and in the way the whole page looks.
+// Shows the connection's state as text and in the style of the page.
 
 import { setText } from "./dom.js";
 import { ago, time } from "./text.js";
@@ -14,11 +14,11 @@ export class State {
     this.#connection = connection;
   }
 
-  /** Show the state, and how long it has lasted. */
+  /** Show the state and its duration. */
   render(now) {
     const { state, since, retryAt } = this.#connection;
     document.body.dataset.state = state;
-    // The word alone is said aloud; the seconds that pass are not.
+    // Screen readers announce the word, but not the passing seconds.
     setText(this.#word, WORDS[state]);
     const retrying = retryAt > now ? `trying again in ${Math.ceil((retryAt - now) / 1000)} s` : "trying to connect";
     const details = {

@@ -1,12 +1,12 @@
-// The table of streamers: which rows, in which order.
+// The table of streamers: its rows and their order.
 
 import { arrange, setText } from "./dom.js";
 import { Row } from "./row.js";
 import { compareNames, folded, number } from "./text.js";
 
-const MOST = 500; // rows; beyond that nobody reads, and a browser slows down
-const REORDER = 5_000; // ms between two orders: rows that jump with every number cannot be read
-// What each column sorts by, and the direction that a first press gives.
+const MOST = 500; // rows; more are not readable and slow the browser down
+const REORDER = 5_000; // ms between two sorts; rows that jump with every update are not readable
+// The sort key of each column, and the direction of the first click.
 const COLUMNS = {
   streamer: { of: ({ name }) => name, first: "ascending" },
   recording: { of: ({ recording }) => recording, first: "descending" },
@@ -29,7 +29,7 @@ export class Table {
   #filter = "";
   #ordered = 0;
 
-  /** `onOrder()` is called when a person asks for another order. */
+  /** Calls `onOrder()` when the user changes the order. */
   constructor(model, onOrder) {
     this.#model = model;
     for (const button of this.#table.querySelectorAll("button")) {
@@ -41,19 +41,19 @@ export class Table {
     this.#tellOrder();
   }
 
-  /** Show only streamers whose name holds `text`, from the next order on. */
+  /** Show only streamers whose name contains `text`, from the next sort on. */
   filter(text) {
     this.#filter = text;
     this.#ordered = 0;
   }
 
-  /** Show what has changed; `now` is Unix time in ms. */
+  /** Show changes; `now` is Unix time in ms. */
   render(changed, regrouped, now) {
     if (regrouped || now - this.#ordered >= REORDER) this.#order(now);
     for (const streamer of changed) this.#rows.get(streamer)?.show(now);
   }
 
-  /** Show that time has passed. */
+  /** Update ages. */
   tick(now) {
     for (const row of this.#rows.values()) row.tick(now);
   }
@@ -85,7 +85,7 @@ export class Table {
     arrange(this.#body, [...rows.values()].map((row) => row.element));
     this.#table.hidden = shown.length === 0;
     this.#nobody.hidden = shown.length > 0 || all.length === 0;
-    setText(this.#nobody, `No streamer's name holds “${this.#filter}”.`);
+    setText(this.#nobody, `No streamer's name contains “${this.#filter}”.`);
     const part = shown.length < found.length ? `the first ${number(shown.length)} of ` : "";
     const ofAll = found.length < all.length ? ` of ${number(all.length)}` : "";
     setText(this.#shownText, part || ofAll ? `${part}${number(found.length)}${ofAll}` : "");
@@ -96,7 +96,7 @@ export class Table {
     const sign = this.#direction === "ascending" ? 1 : -1;
     return (a, b) => {
       const [left, right] = [of(a), of(b)];
-      // What was never reported comes last, whatever the direction.
+      // Values never reported come last in both directions.
       const missing = (left === null) - (right === null);
       const order = typeof left === "string" ? compareNames(left, right) : left - right;
       return missing || sign * order || compareNames(a.name, b.name);

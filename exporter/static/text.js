@@ -1,4 +1,4 @@
-// How numbers, times and names are written.
+// Formats numbers, times and names.
 
 const plain = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
 const precise = new Intl.NumberFormat(undefined, { maximumFractionDigits: 3 });
@@ -15,45 +15,45 @@ const UNITS = [
   ["s", 1],
 ];
 
-/** A number, or a dash for one that was never reported. */
+/** Return a number as text, or a dash if it was never reported. */
 export function number(value) {
   return value === null ? "–" : written(value, plain);
 }
 
-/** A number whose decimals matter. */
+/** Return a number with decimals as text. */
 export function precisely(value) {
   return written(value, precise);
 }
 
 function written(value, format) {
-  // What has no room would be cut, and read as a smaller number.
+  // Without room, a number would be cut off and read as a smaller one.
   const fitting = Math.abs(value) < 1e7 ? format : Math.abs(value) < 1e15 ? large : huge;
   return fitting.format(value);
 }
 
-/** How long ago, in the largest unit that fits; `age` is in milliseconds. */
+/** Return an age in milliseconds as text, in the largest unit that fits. */
 export function ago(age) {
   const seconds = Math.floor(age / 1000);
   const [unit, size] = UNITS.find(([, size]) => seconds >= size) ?? [];
   return unit ? `${Math.floor(seconds / size)} ${unit} ago` : "just now";
 }
 
-/** The time of day of Unix time in milliseconds, where the person is. */
+/** Return the local time of day of a Unix time in milliseconds. */
 export function time(at) {
   return timeOfDay.format(at);
 }
 
-/** The date and time of day of Unix time in milliseconds, where the person is. */
+/** Return the local date and time of a Unix time in milliseconds. */
 export function date(at) {
   return dateAndTime.format(at);
 }
 
-/** The order of two names for a person; never 0 for two that differ. */
+/** Compare two names in natural order; never 0 for different names. */
 export function compareNames(a, b) {
   return names.compare(a, b) || (a < b ? -1 : Number(a > b));
 }
 
-/** A name as the filter compares it: without case, and with characters that look alike made one. */
+/** Return a name for the filter: in lower case, with equivalent characters normalized. */
 export function folded(name) {
   return name.normalize("NFKC").toLowerCase();
 }

@@ -1,12 +1,12 @@
-// The list of triggers, newest first, and what is said of them aloud.
+// The list of triggers, newest first, and their announcements for screen readers.
 
 import { age } from "./clock.js";
 import { arrange, fromTemplate, setText } from "./dom.js";
 import { ago, date, folded, number, precisely } from "./text.js";
 
-const DETAILS = 8; // of a trigger, that are shown
-const LONGEST = 120; // characters of a detail, that are shown
-const SPOKEN_EVERY = 3_000; // ms; a burst is said in one sentence
+const DETAILS = 8; // shown per trigger
+const LONGEST = 120; // characters shown per detail
+const SPOKEN_EVERY = 3_000; // ms; a burst is one announcement
 
 export class Triggers {
   #list = document.querySelector("#triggers ol");
@@ -18,7 +18,7 @@ export class Triggers {
   #unspoken = [];
   #timer = 0;
 
-  /** Show only triggers of streamers whose name holds `text`, from the next rendering on. */
+  /** Show only triggers of streamers whose name contains `text`, from the next rendering on. */
   filter(text) {
     this.#wanted = folded(text);
     this.#rendered = null;
@@ -32,15 +32,15 @@ export class Triggers {
     this.#items = new Map(shown.map((trigger) => [trigger, this.#items.get(trigger) ?? item(trigger)]));
     arrange(this.#list, [...this.#items.values()]);
     this.#quiet.hidden = shown.length > 0;
-    setText(this.#quiet, triggers.length ? "None of these streamers lately." : "None yet. They appear here as they happen.");
+    setText(this.#quiet, triggers.length ? "None for these streamers recently." : "None yet. They appear here as they happen.");
   }
 
-  /** Show that time has passed. */
+  /** Update ages. */
   tick() {
     for (const [trigger, element] of this.#items) tell(element.querySelector("time"), trigger);
   }
 
-  /** Say aloud what has just happened. */
+  /** Announce new triggers. */
   announce(triggers) {
     this.#unspoken.push(...triggers);
     if (this.#unspoken.length) this.#timer ||= setTimeout(() => this.#speak(), this.#announced.textContent ? SPOKEN_EVERY : 0);

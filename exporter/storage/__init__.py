@@ -1,1 +1,1 @@
-"""Counters that survive a crash: what the store has counted comes in, a database file goes out."""
+"""Persistent counters: writes the store's counters to a database file and restores them."""

@@ -1,4 +1,4 @@
-"""The file that counters are kept in: what is read from it at the start, and what each commit writes."""
+"""The database file: loads the counters at the start, and writes changes with each commit."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from exporter.errors import StorageError, shown
-from exporter.storage.problems import Trouble, described
-from exporter.storage.schema import FILE_NAME, take, transaction
+from exporter.storage.problems import Problem, described
+from exporter.storage.schema import FILE_NAME, prepare, transaction
 from exporter.store.counters import Counted, Counts
 from exporter.store.event_ids import CAPACITY
 from exporter.store.triggers import Trigger
 
-_VARIABLES: Final = 8000  # of one statement: thousands of rows
-_TIMES_END: Final = 253402300800.0  # Unix time: what comes after the year 9999 has no ISO 8601 form
-LOCK_WAIT: Final = 5.0  # seconds for an exporter that is being stopped to let go of the file
+_VARIABLES: Final = 8000  # per statement, for thousands of rows
+_TIMES_END: Final = 253402300800.0  # Unix time of the year 10000, which ISO 8601 cannot write
+LOCK_WAIT: Final = 5.0  # seconds to wait for an exporter that is stopping to unlock the file
 
 
 class Database:
-    """The open file. It belongs to the thread that opened it.
+    """The open file. Use it only from the thread that opened it.
 
-    Everything here raises :class:`~exporter.errors.StorageError`.
+    All methods raise :class:`~exporter.errors.StorageError`.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -38,26 +38,26 @@ class Database:
 
     @classmethod
     def open(cls, folder: Path, lock_wait: float = LOCK_WAIT) -> Self:
-        """Open the file of a folder, both of them made if they are not there, and keep it to this process alone.
+        """Open and lock the file in ``folder``; creates both if missing.
 
-        An exporter that has it open is waited for, ``lock_wait`` seconds.
+        Waits up to ``lock_wait`` seconds if another exporter has the file open.
         """
         path = folder / FILE_NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # SQLite would open it for reading, and fail later at something else.
+            # SQLite would open it read-only, and fail later with another error.
             if not all(os.access(each, os.W_OK) for each in (folder, path) if each.exists()):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except (FileExistsError, NotADirectoryError):
             raise StorageError(
-                folder, "expected a folder, this or what it is in is a file", Trouble.NO_FOLDER
+                folder, "not a folder: this path, or a part of it, is a file", Problem.NO_FOLDER
             ) from None
         except OSError as problem:
             raise described(folder, problem) from None
         connection: sqlite3.Connection | None = None
         try:
             connection = sqlite3.connect(path, timeout=lock_wait, isolation_level=None)
-            take(path, connection)
+            prepare(path, connection)
             return cls(path, connection)
         except (sqlite3.Error, OSError) as problem:
             if connection is not None:
@@ -65,7 +65,7 @@ class Database:
             raise (problem if isinstance(problem, StorageError) else described(path, problem)) from None
 
     def load(self) -> tuple[str | None, Counted]:
-        """Everything that was kept, and the ``instance`` of the store that it is from."""
+        """Return the ``instance`` of the store that wrote the file, and all its counters."""
         try:
             return self._load()
         except (sqlite3.Error, TypeError, ValueError, LookupError, RecursionError) as problem:
@@ -101,13 +101,13 @@ class Database:
         )
 
     def write(self, counted: Counted, instance: str) -> None:
-        """Commit what was counted, of the store called ``instance``: all of it or, if that fails, nothing."""
+        """Commit the changes of the store ``instance``, all or none of them."""
         if not self._is_there():
-            # An open file that is removed can still be written, into nowhere.
+            # Writing to an open file that was removed succeeds, but the data is lost.
             message = (
-                "the file was moved or removed while in use; put it back, or restart the exporter to begin a new one"
+                "the file was moved or removed while in use; put it back, or restart the exporter to start a new one"
             )
-            raise StorageError(self._path, message, Trouble.GONE)
+            raise StorageError(self._path, message, Problem.GONE)
         try:
             with transaction(self._connection):
                 self._write(counted, instance)
@@ -156,10 +156,10 @@ class Database:
         self._many("INSERT OR REPLACE INTO about VALUES", about)
 
     def _many(self, statement: str, rows: Sequence[Sequence[Any]], rest: str = "") -> None:
-        """Execute ``statement`` with all ``rows`` as the values behind it, and ``rest`` behind these.
+        """Execute ``statement`` followed by ``rows`` as values and by ``rest``.
 
-        In few statements of many rows, not in many of one: around each, the thread lets go of Python's interpreter
-        lock, and waits 5 ms to have it back while another thread computes.
+        Uses few statements with many rows each: the thread releases the GIL around each statement, and waits 5 ms to
+        get it back while another thread computes.
         """
         at_once = min(self._variables, _VARIABLES) // len(rows[0]) if rows else 1
         for at in range(0, len(rows), at_once):
@@ -168,13 +168,13 @@ class Database:
             self._connection.execute(f"{statement} {', '.join([row] * len(some))} {rest}", list(chain(*some)))
 
     def close(self) -> None:
-        """Let go of the file; what was committed stays."""
+        """Close and unlock the file; commits stay."""
         with suppress(sqlite3.Error):
             self._connection.close()
 
 
-# A column takes any value, whatever its type is called: https://sqlite.org/datatype3.html. What is not what was written
-# would be found out about later, by who is shown it.
+# A column holds values of any type: https://sqlite.org/datatype3.html. A value of a wrong type is treated as
+# corruption when it is loaded; otherwise a scrape would fail later.
 
 
 def _text(value: object) -> str:

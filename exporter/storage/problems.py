@@ -1,4 +1,4 @@
-"""What can be wrong with a folder or file that counters are kept in, and what a person can do about each."""
+"""Problems of the storage's folder and file, with advice for each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Final
 from exporter.errors import StorageError
 
 
-class Trouble(StrEnum):
-    """Why counters cannot be kept: the values of the ``reason`` label."""
+class Problem(StrEnum):
+    """Why counters cannot be stored: the values of the ``reason`` label."""
 
     FULL = "full"
     UNWRITABLE = "unwritable"
@@ -26,43 +26,41 @@ class Trouble(StrEnum):
 
 
 _ADVICE: Final = {
-    Trouble.FULL: "the disk is full; free some space, and what was counted meanwhile is kept as well",
-    Trouble.UNWRITABLE: (
-        "not writable; give the exporter's user the right to write the folder and its files,"
-        " on a file system that is not read-only"
+    Problem.FULL: "the disk is full; free some space, and the counters of the meantime are stored too",
+    Problem.UNWRITABLE: (
+        "not writable; allow the exporter's user to write the folder and its files,"
+        " and check that the file system is not read-only"
     ),
-    Trouble.DAMAGED: "the file is damaged; put a backup in its place, or move it away to begin a new one",
-    Trouble.FOREIGN: (
-        "expected a database of clipper-exporter, this is no database; move it away, or name another folder"
-    ),
-    Trouble.LOCKED: "another exporter writes here; give each exporter a folder of its own",
-    Trouble.IO: "reading or writing failed; look for errors of the disk in the system's log",
+    Problem.DAMAGED: "the file is damaged; restore a backup, or move the file away to start a new one",
+    Problem.FOREIGN: ("the file is not a database; move it away, or choose another folder"),
+    Problem.LOCKED: "another exporter writes here; give each exporter its own folder",
+    Problem.IO: "reading or writing failed; look for disk errors in the system's log",
 }
 _BY_CODE: Final = {
-    sqlite3.SQLITE_FULL: Trouble.FULL,
-    sqlite3.SQLITE_READONLY: Trouble.UNWRITABLE,
-    sqlite3.SQLITE_CANTOPEN: Trouble.UNWRITABLE,
-    sqlite3.SQLITE_PERM: Trouble.UNWRITABLE,
-    sqlite3.SQLITE_NOTADB: Trouble.FOREIGN,
-    sqlite3.SQLITE_BUSY: Trouble.LOCKED,
-    sqlite3.SQLITE_LOCKED: Trouble.LOCKED,
-    sqlite3.SQLITE_IOERR: Trouble.IO,
+    sqlite3.SQLITE_FULL: Problem.FULL,
+    sqlite3.SQLITE_READONLY: Problem.UNWRITABLE,
+    sqlite3.SQLITE_CANTOPEN: Problem.UNWRITABLE,
+    sqlite3.SQLITE_PERM: Problem.UNWRITABLE,
+    sqlite3.SQLITE_NOTADB: Problem.FOREIGN,
+    sqlite3.SQLITE_BUSY: Problem.LOCKED,
+    sqlite3.SQLITE_LOCKED: Problem.LOCKED,
+    sqlite3.SQLITE_IOERR: Problem.IO,
 }
 _BY_ERRNO: Final = {
-    errno.ENOSPC: Trouble.FULL,
-    errno.EACCES: Trouble.UNWRITABLE,
-    errno.EPERM: Trouble.UNWRITABLE,
-    errno.EROFS: Trouble.UNWRITABLE,
+    errno.ENOSPC: Problem.FULL,
+    errno.EACCES: Problem.UNWRITABLE,
+    errno.EPERM: Problem.UNWRITABLE,
+    errno.EROFS: Problem.UNWRITABLE,
 }
 
 
 def described(path: Path, problem: Exception) -> StorageError:
-    """The error that tells a person what ``problem``, of SQLite or the system, means for ``path``, and what to do."""
+    """Return the error for a ``problem`` of SQLite or the system with ``path``, including what to do."""
     if isinstance(problem, OSError):
-        trouble = _BY_ERRNO.get(problem.errno or 0, Trouble.IO)
+        kind = _BY_ERRNO.get(problem.errno or 0, Problem.IO)
     else:
-        # The low byte is the kind, the rest its details: https://sqlite.org/rescode.html. What has no code is content
-        # that cannot be: text that is no UTF-8, a table that is missing, a counter that is no number.
+        # The low byte is the primary code: https://sqlite.org/rescode.html. Other exceptions mean wrong content: text
+        # that is not UTF-8, a missing table, a counter that is not a number.
         code = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-        trouble = _BY_CODE.get(code, Trouble.DAMAGED)
-    return StorageError(path, f"{_ADVICE[trouble]} ({problem})", trouble)
+        kind = _BY_CODE.get(code, Problem.DAMAGED)
+    return StorageError(path, f"{_ADVICE[kind]} ({problem})", kind)

@@ -1,8 +1,8 @@
-"""The file that counters are kept in: its tables, and how it is taken hold of.
+"""The database file: its tables, and how it is opened and locked.
 
-It is an SQLite database in WAL mode. ``synchronous=FULL`` has every commit reach the disk, so that it outlives a loss
-of power too (https://sqlite.org/pragma.html#pragma_synchronous). ``locking_mode=EXCLUSIVE`` keeps every other process
-out for as long as this one lives, and spares the shared memory of WAL mode (https://sqlite.org/wal.html#noshm).
+It is an SQLite database in WAL mode. With ``synchronous=FULL`` every commit reaches the disk, and survives a power loss
+(https://sqlite.org/pragma.html#pragma_synchronous). ``locking_mode=EXCLUSIVE`` locks out all other processes while this
+one runs, and avoids the shared memory of WAL mode (https://sqlite.org/wal.html#noshm).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from exporter.errors import StorageError
-from exporter.storage.problems import Trouble, described
+from exporter.storage.problems import Problem, described
 
 FILE_NAME: Final = "clipper-exporter.db"
 FORMAT: Final = 1
 
 _APPLICATION: Final = 0x436C6970  # "Clip": https://sqlite.org/pragma.html#pragma_application_id
-_WAL_BYTES: Final = 4 * 1024 * 1024  # what the log is cut back to once it was copied into the database
+_WAL_BYTES: Final = 4 * 1024 * 1024  # the size to which a checkpoint truncates the log
 _SCHEMA: Final = f"""
     PRAGMA application_id = {_APPLICATION};
     PRAGMA user_version = {FORMAT};
@@ -37,27 +37,27 @@ _SCHEMA: Final = f"""
 """
 
 
-def take(path: Path, connection: sqlite3.Connection) -> None:
-    """Take hold of the file, an empty one too, and refuse one that is not ours to write.
+def prepare(path: Path, connection: sqlite3.Connection) -> None:
+    """Lock and check the file, and create the tables if it is empty.
 
-    Raises ``sqlite3.Error`` and :class:`~exporter.errors.StorageError`.
+    Raises ``sqlite3.Error``, or :class:`~exporter.errors.StorageError` for a file of another program or newer version.
     """
     execute = connection.execute
     execute("PRAGMA locking_mode = EXCLUSIVE")
-    if not path.stat().st_size:  # later it is too late, and on a file of another's it would be written
+    if not path.stat().st_size:  # only possible before the first table; would change another program's file
         execute("PRAGMA auto_vacuum = INCREMENTAL")
     with transaction(connection, "EXCLUSIVE"):
         application, version = (execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
         new = application == version == 0 and execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
         if not new and application != _APPLICATION:
-            message = "expected a database of clipper-exporter, this is another program's; name another folder"
-            raise StorageError(path, message, Trouble.FOREIGN)
+            message = "the file is the database of another program; choose another folder"
+            raise StorageError(path, message, Problem.FOREIGN)
         if version > FORMAT:
             message = (
-                f"expected format {FORMAT} or older, this is format {version}, of a newer clipper-exporter;"
-                " run that one, or move the file away to begin a new one"
+                f"the file has format {version}, of a newer clipper-exporter (this one knows up to {FORMAT});"
+                " run the newer one, or move the file away to start a new one"
             )
-            raise StorageError(path, message, Trouble.NEWER)
+            raise StorageError(path, message, Problem.NEWER)
         if new:
             for statement in _SCHEMA.split(";"):
                 execute(statement)
@@ -72,7 +72,7 @@ def take(path: Path, connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
-    """Commit what is done in the context, or undo it if it fails."""
+    """Commit the statements of the context, or roll them back if it raises."""
     connection.execute(f"BEGIN {kind}")
     try:
         yield

@@ -1,4 +1,4 @@
-"""Counters that outlive the process: one thread that writes to disk what a store has counted."""
+"""The storage: one thread that writes a store's counters to disk."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from typing import Final
 from exporter.errors import StorageError
 from exporter.own_metrics import OwnMetrics
 from exporter.storage.database import LOCK_WAIT, Database
-from exporter.storage.health import Health
-from exporter.storage.problems import Trouble
+from exporter.storage.problems import Problem
+from exporter.storage.status import StorageStatus
 from exporter.store.counters import Counted
 from exporter.store.store import Store
 
-GATHER: Final = 0.05  # seconds that changes are gathered for one commit, so that it is done within 0.1
+GATHER: Final = 0.05  # seconds of changes per commit, so that it is done within 0.1
 RETRY: Final = 2.0  # seconds after a failure
-_EVERYTHING: Final = -1  # the version before all: the journal tells everything to a follower from there
-_CLOSING: Final = 5.0  # seconds that the last commit may take
-_REFUSED: Final = frozenset({Trouble.LOCKED, Trouble.NO_FOLDER})
+_BEFORE_ALL: Final = -1  # a version before the first, from which a cursor gets everything
+_CLOSE_SECONDS: Final = 5.0  # the longest that a close waits for the last commit, in seconds
+_REFUSED: Final = frozenset({Problem.LOCKED, Problem.NO_FOLDER})
 
 
 class Storage:
-    """Keeps what ``store`` has counted in a folder, and gives it back to the store at the start.
+    """Stores the counters of ``store`` in a folder, and restores them at the start.
 
-    Everything changed since the last commit goes to disk in one commit, ``gather`` seconds after the first change, or
-    at once if somebody waits for it. What cannot be kept is logged, counted, and tried again every ``retry`` seconds;
-    the store goes on meanwhile. Raises :class:`~exporter.errors.StorageError` for what is a mistake of whoever named
-    the folder: it is a file, or another exporter's, which is waited for ``lock_wait`` seconds.
+    All changes since the last commit are written in one commit, ``gather`` seconds after the first change, or at once
+    if a caller waits. Failures are logged and counted, and retried every ``retry`` seconds; the store works meanwhile.
+    Raises :class:`~exporter.errors.StorageError` if ``folder`` is a file, or if another exporter still uses it after
+    ``lock_wait`` seconds.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Storage:
         self._retry = retry
         self._lock_wait = lock_wait
         self.own = own or OwnMetrics()
-        self._health = Health(self._folder, clock, self._alive, self.own)
+        self._status = StorageStatus(self._folder, clock, self._alive, self.own)
         self._lock = threading.Lock()
         self._waiting: list[Future[None]] = []
-        self._cursor = store.follow(_EVERYTHING)
+        self._cursor = store.follow(_BEFORE_ALL)
         self._armed = False
         self._changed: queue.SimpleQueue[None] = queue.SimpleQueue()  # unlike an Event, safe in signal handlers
         self._hurry = threading.Event()
@@ -75,14 +75,14 @@ class Storage:
     # -- for any thread
 
     def committed(self) -> Future[None]:
-        """A future that is done once all that was counted so far is on disk, or has failed: it can wait no longer.
+        """Return a future that is done when all counters so far are on disk.
 
-        It fails with :class:`~exporter.errors.StorageError`, at once while nothing can be kept. What failed is kept
-        later, if that becomes possible.
+        It raises :class:`~exporter.errors.StorageError` if they cannot be written now. They are written later, when the
+        problem is gone.
         """
         future: Future[None] = Future()
         with self._lock:
-            problem = self._health.problem or (None if self._alive() else self._gone())
+            problem = self._status.problem or (None if self._alive() else self._gone())
             if problem is None:
                 self._waiting.append(future)
         if problem is not None:
@@ -93,7 +93,7 @@ class Storage:
         return future
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until all that was counted so far is on disk, ``timeout`` seconds at most; tells whether it is."""
+        """Wait up to ``timeout`` seconds until all counters so far are on disk, and return whether they are."""
         try:
             self.committed().result(timeout)
         except (TimeoutError, StorageError):
@@ -101,20 +101,20 @@ class Storage:
         return True
 
     def close(self) -> None:
-        """Commit what is left and let go of the file. Closing twice is fine."""
+        """Commit the last changes and unlock the file. A second call does nothing."""
         atexit.unregister(self.close)
-        if os.getpid() != self._process:  # a fork has no such thread, and must leave the file alone
+        if os.getpid() != self._process:  # a forked process has no writer thread, and must not touch the file
             return
         self._ending = True
         self._hurry.set()
         self._changed.put(None)
-        self._thread.join(_CLOSING)
+        self._thread.join(_CLOSE_SECONDS)
 
     def _alive(self) -> bool:
         return self._thread.is_alive() and not self._ending and os.getpid() == self._process
 
     def _gone(self) -> StorageError:
-        return StorageError(self._folder, "closed", Trouble.GONE)
+        return StorageError(self._folder, "the storage is closed", Problem.GONE)
 
     # -- the writer
 
@@ -129,13 +129,13 @@ class Storage:
                     database = database or self._open()
                     self._commit(database)
                 except StorageError as problem:
-                    self._health.failed(problem)
-                    # Only at first: later, a file that is locked may be one that somebody is mending.
+                    self._status.failed(problem)
+                    # Only at the start: later, someone may have locked the file to repair it.
                     if not self._tried.is_set() and problem.reason in _REFUSED:
                         self._refused, last = problem, True
                 else:
-                    self._health.succeeded()
-                _tell(waiting, self._health.problem)
+                    self._status.succeeded()
+                _tell(waiting, self._status.problem)
                 self._tried.set()
                 if last:
                     return
@@ -150,31 +150,31 @@ class Storage:
                 database.close()
 
     def _wait(self) -> None:
-        if self._health.problem is None:
+        if self._status.problem is None:
             self._changed.get()
             self._hurry.wait(self._gather)
         else:
             self._hurry.wait(self._retry)
-        # Before the store is asked: what changes from here on wakes this thread again.
+        # Empty the queue before reading the store, so that later changes wake this thread again.
         with suppress(queue.Empty):
             while True:
                 self._changed.get_nowait()
         self._hurry.clear()
 
     def _look(self) -> list[Future[None]]:
-        """Be told of the next change, once, and return those who wait for the changes up to now."""
+        """Ask the store for a call at its next change, and return the futures that wait for changes up to now."""
         if not self._armed:
             self._armed = True
             self._store.on_next_change(self._wake)
-        self._health.looked()
+        self._status.committing()
         with self._lock:
             waiting, self._waiting = self._waiting, []
         return waiting
 
     def _wake(self) -> None:
-        # By the thread that changes the store, which must not wait: no lock here.
+        # Called by the thread that changes the store, which must not wait: no lock here.
         self._armed = False
-        self._health.changed()
+        self._status.changed()
         self._changed.put(None)
 
     def _open(self) -> Database:
@@ -184,7 +184,7 @@ class Storage:
         except StorageError:
             database.close()
             raise
-        if instance != self._store.instance:  # else it is what this very store has counted, and still has
+        if instance != self._store.instance:  # else the file holds what this same store wrote and still holds
             self._store.restore(earlier)
         self._cursor.ids = earlier.ids_total
         return database
@@ -195,9 +195,9 @@ class Storage:
         try:
             if not counted.empty:
                 database.write(counted, self._store.instance)
-                self._health.committed()
+                self._status.committed()
         except StorageError:
-            self._cursor.version, self._cursor.ids = known, ids  # all of it again, at the next attempt
+            self._cursor.version, self._cursor.ids = known, ids  # the next attempt writes all of it again
             raise
 
 

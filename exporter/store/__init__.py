@@ -1,1 +1,1 @@
-"""What a clipper reports, kept in memory: updates and batches come in, snapshots and changes go out."""
+"""The store: holds what clippers report in memory, and returns snapshots and changes."""

@@ -1,4 +1,4 @@
-"""Applying a batch to what a store holds: whole, or not at all."""
+"""Applies a batch to a store's state, as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exporter.store.validation import Reason
 
 
 def apply(state: State, batch: Batch, now: float) -> tuple[int, int]:
-    """Apply a batch whole, or refuse it and change nothing; returns how many updates it held, and known ids."""
+    """Apply a batch as a whole, or refuse it; returns the numbers of applied updates and of known event ids."""
     seen: set[EventId] = set()
 
     def is_new(source: str, name: str | None) -> bool:
@@ -47,19 +47,21 @@ def apply(state: State, batch: Batch, now: float) -> tuple[int, int]:
 
 
 def _check_room(state: State, cleared: Iterable[str], streamers: set[str], triggers: Iterable[TriggerUpdate]) -> None:
-    """Refuse what would hold one streamer or trigger type too many once ``cleared`` are gone.
+    """Refuse a batch that would exceed a limit after its clears.
 
-    What was restored may be above the limits already: then what adds none is no more refused than elsewhere.
+    Restored counters may already be above the limits. Then a batch that adds nothing new is accepted.
     """
     gone = {name: row for name in cleared if (row := state.rows.get(name)) is not None}
     added = sum(name not in state.rows or name in gone for name in streamers)
     held = len(state.rows) - len(gone) + added
     limit = state.limits.streamers
     if added and held > limit:
-        raise InvalidBatch([f"body: expected at most {limit} streamers held, got {held}"], Reason.STREAMERS)
+        raise InvalidBatch([f"body: too many streamers: {held} (--limit.streamers={limit})"], Reason.STREAMERS)
     left = state.others - Counter(kind for row in gone.values() for kind in row.triggers if kind in state.others)
     known = {*state.zeros, *left}
     types = len(known | {each.type for each in triggers})
     limit = state.limits.trigger_types
     if len(known) < types > limit:
-        raise InvalidBatch([f"body: expected at most {limit} trigger types, got {types}"], Reason.TRIGGER_TYPES)
+        raise InvalidBatch(
+            [f"body: too many trigger types: {types} (--limit.trigger-types={limit})"], Reason.TRIGGER_TYPES
+        )

@@ -1,4 +1,4 @@
-"""Batches of updates, as ``POST /api/stats`` takes them: read as a whole, every mistake listed with its path."""
+"""Batches of updates, the bodies of ``POST /api/stats``: parsed, with all mistakes listed by path."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from exporter.store import validation
 from exporter.store.journal import GAUGES
 from exporter.store.validation import Limits, Reason
 
-FUTURE: Final = 60.0  # seconds by which clocks may differ
-_LISTED: Final = 100  # mistakes; more would help nobody
-_DIGITS: Final = 400  # of a whole number: no sample can hold so many, and reading more takes long
-ID_LIMITS: Final = Limits()  # ids and sources: whoever makes them knows nothing of the limits set here
+FUTURE: Final = 60.0  # seconds that a timestamp may be ahead, because clocks differ
+_LISTED: Final = 100  # mistakes; a longer list does not help
+_DIGITS: Final = 400  # of a whole number; more do not fit a sample, and are slow to parse
+ID_LIMITS: Final = Limits()  # for ids and sources; their authors do not know the limits of this exporter
 
 Event = tuple[str, str | None]
-"""A streamer, and the event's id if it has one."""
+"""A streamer, and the event's id or ``None``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class TriggerUpdate:
 
 @dataclass(slots=True)
 class Batch:
-    """Updates to apply together. ``cleared`` come first: a streamer that is in it and elsewhere is seen again."""
+    """Updates to apply together. ``cleared`` is applied first: the same batch may update a cleared streamer."""
 
     viewer_counts: dict[str, float] = field(default_factory=dict)
     chat_velocities: dict[str, float] = field(default_factory=dict)
@@ -48,65 +48,65 @@ class Batch:
     source: str = ""
 
     def gauges(self) -> Iterator[tuple[str, Mapping[str, float]]]:
-        """Yield the field of a row and the values for it by streamer, gauge by gauge."""
+        """Yield the row field and the values by streamer of each gauge."""
         for name, gauge in GAUGES.items():
             yield gauge, getattr(self, name)
 
     @property
     def counted(self) -> bool:
-        """Whether anything in it outlives a restart: gauges do not."""
+        """True if it holds events, which are stored on disk; gauges are not."""
         return bool(self.triggers or self.clips or self.cleared)
 
 
 class NotJson(InvalidBatch):
-    """A body that is not JSON at all."""
+    """A body that is not JSON."""
 
 
 def read(body: bytes, limits: Limits, now: float) -> Batch:
-    """Read the body of a ``POST /api/stats`` into a batch; ``now`` is Unix time.
+    """Parse the body of ``POST /api/stats``; ``now`` is Unix time.
 
-    Raises :class:`NotJson`, and :class:`~exporter.errors.InvalidBatch` with all mistakes, each with its path.
+    Raises :class:`NotJson`, or :class:`~exporter.errors.InvalidBatch` with all mistakes and their paths.
     """
     return _Reader(limits, now).read(_parse(body))
 
 
 def _parse(body: bytes) -> Any:
-    """Parse JSON (RFC 8259) strictly: no name twice in an object, no number that JSON has not."""
+    """Parse JSON (RFC 8259) strictly: without duplicate names, NaN and infinite numbers."""
     try:
         return json.loads(
             body.decode(), object_pairs_hook=_object, parse_int=_int, parse_float=_float, parse_constant=_constant
         )
     except UnicodeDecodeError as problem:
-        raise NotJson([f"body: expected UTF-8, got the byte 0x{body[problem.start]:02x} at {problem.start}"]) from None
+        raise NotJson([f"body: not UTF-8: byte 0x{body[problem.start]:02x} at {problem.start}"]) from None
     except RecursionError:
-        raise NotJson(["body: expected JSON of few levels, got brackets nested too deeply"]) from None
+        raise NotJson(["body: JSON is nested too deeply"]) from None
     except ValueError as problem:
-        raise NotJson([f"body: expected JSON, got {problem}"]) from None
+        raise NotJson([f"body: not JSON: {problem}"]) from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
-        raise ValueError(f"the name {shown(twice)} twice in one object")
+        raise ValueError(f"duplicate name {shown(twice)} in an object")
     return found
 
 
 def _int(text: str) -> int:
     if len(text) > _DIGITS:
-        raise ValueError(f"the number {text[:40]}..., which is too large")
+        raise ValueError(f"the number {text[:40]}... is too large")
     return int(text)
 
 
 def _float(text: str) -> float:
     value = float(text)
     if value in {float("inf"), float("-inf")}:
-        raise ValueError(f"the number {text[:40]}, which is too large")
+        raise ValueError(f"the number {text[:40]} is too large")
     return value
 
 
 def _constant(text: str) -> float:
-    raise ValueError(f"{text}, which is no number of JSON's")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 class _Reader:
@@ -176,14 +176,14 @@ class _Reader:
             raise InvalidUpdate(path, value, "an object", Reason.MALFORMED)
         for key in required:
             if key not in value:
-                self._note(f"{path}.{key}: expected a value, got none", Reason.MALFORMED)
+                self._note(f"{path}.{key}: required", Reason.MALFORMED)
         for key in value:
             if key not in required + optional:
                 self._refuse(f"{path}.{shown(key)}", value[key], f"one of {', '.join(required + optional)} as the name")
         return value
 
     def _field(self, check: Callable[[str, Any], Any], path: str, given: dict[str, Any], key: str) -> Any:
-        # One field at a time, so that a second mistake in one trigger is told as well.
+        # One field at a time, so that all mistakes in a trigger are reported.
         return self._checked(check, f"{path}.{key}", given[key]) if key in given else None
 
     def _details(self, path: str, value: Any) -> str:
@@ -229,6 +229,6 @@ class _Reader:
         if not self._mistakes:
             self._reason = reason
         if len(self._mistakes) == _LISTED:
-            # Read no further: a body can hold millions, which would keep a core busy for seconds.
+            # Stop here: a body can hold millions of mistakes, which would take seconds of CPU.
             raise InvalidBatch([*self._mistakes, "and more"], self._reason)
         self._mistakes.append(mistake)

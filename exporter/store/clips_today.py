@@ -6,13 +6,13 @@ from collections.abc import Container, Mapping
 from datetime import datetime, time, timedelta, tzinfo
 from typing import Final
 
-_SET_BACK: Final = 2 * 86400.0  # seconds; a clock set back over one midnight is nearer to the next but one
+_SET_BACK: Final = 2 * 86400.0  # seconds; if the next midnight is further away, the clock was set back
 
 
 class ClipsToday:
-    """How often each name was counted today, in a time zone (``None``: the machine's own). Not thread-safe.
+    """The count of each name today, in a time zone (``None``: the machine's own). Not thread-safe.
 
-    At most ``capacity`` names are kept; past it the longest-known name that is not among those in use makes room.
+    Above ``capacity`` names, the oldest name that is not in use is dropped.
     """
 
     def __init__(self, zone: tzinfo | None, capacity: int, now: float) -> None:
@@ -24,14 +24,14 @@ class ClipsToday:
 
     def _next_midnight(self, now: float) -> float:
         tomorrow = datetime.fromtimestamp(now, self._zone).date() + timedelta(days=1)
-        # Combined from a date, so that days of 23 and 25 hours end when the wall clock says so.
+        # Combined from a date, so that days of 23 or 25 hours end at local midnight.
         return datetime.combine(tomorrow, time.min, self._zone).timestamp()
 
     def turn(self, now: float) -> bool:
-        """Forget yesterday if ``now`` (Unix time) is past midnight; tells whether it did.
+        """Clear the counts if ``now`` (Unix time) is past midnight; returns whether it did.
 
-        A clock that is set back does not give yesterday back, nor does it lose today. One that was days ahead does not
-        keep this day from ending in time.
+        Setting the clock back over midnight keeps the counts. After a clock was days ahead, the day still ends at the
+        next midnight.
         """
         if now < self.ends:
             if now < self.ends - _SET_BACK:
@@ -43,7 +43,7 @@ class ClipsToday:
         return had_any
 
     def increment(self, name: str, in_use: Container[str]) -> str | None:
-        """Count ``name`` once, and return the name that made room; ``in_use`` are the names that must be kept."""
+        """Count ``name`` once, and return the name dropped for it, if any; names ``in_use`` are never dropped."""
         spare = None
         if name not in self._counts and len(self._counts) >= self._capacity:
             spare = next((known for known in self._counts if known not in in_use), None)
@@ -54,18 +54,18 @@ class ClipsToday:
         return spare
 
     def restore(self, counts: Mapping[str, int], ends: float, now: float) -> None:
-        """Add the counts of an earlier store, unless its day has ended (at ``ends``, Unix time) by now."""
+        """Add the counts of an earlier store, unless its day ended (at ``ends``, Unix time) before ``now``."""
         if now < ends:
             self._counts = {**counts, **{name: own + counts.get(name, 0) for name, own in self._counts.items()}}
 
     def get(self, name: object) -> int:
-        """How often ``name`` was counted today; 0 for one never seen."""
+        """Return the count of ``name`` today; 0 for an unknown name."""
         return self._counts.get(name, 0) if isinstance(name, str) else 0
 
     def copy(self) -> dict[str, int]:
-        """Every name counted today with its count."""
+        """Return the counts by name."""
         return self._counts.copy()
 
     def clear(self) -> None:
-        """Forget everything counted today."""
+        """Remove all counts."""
         self._counts.clear()

@@ -1,4 +1,4 @@
-"""What of a store outlives its process: all that was counted. Gauges do not: nobody knows if they still hold."""
+"""The counters of a store, which storage keeps across restarts. Gauges are not kept: they may be out of date."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """All that was counted if ``whole``, else what of it may have changed.
+    """All counters if ``whole``, else those that may have changed.
 
-    ``rows`` has ``None`` for a streamer with nothing counted, ``clips_today`` a 0; ``day_ends`` is the Unix time when
-    its day ends. ``recent`` are the newest triggers, newest first, always all of them. ``ids`` are the newest of the
-    ``ids_total`` that there ever were, oldest first.
+    A streamer without counts is ``None`` in ``rows`` and 0 in ``clips_today``, whose day ends at Unix time
+    ``day_ends``. ``recent`` always holds all recent triggers, newest first. ``ids`` are the newest of the ``ids_total``
+    event ids ever learned, oldest first.
     """
 
     whole: bool
@@ -40,9 +40,9 @@ class Counted:
 
     @classmethod
     def of(cls, changes: Changes) -> Self:
-        """Return what was counted in ``changes``.
+        """Return the counters in ``changes``.
 
-        A streamer with nothing counted is left out of the whole: its counters start at 0 when it is seen again.
+        If all counters are returned, streamers without counts are left out: they start at 0 when seen again.
         """
         counted = {}
         if changes.rows.has("clips"):
@@ -66,12 +66,12 @@ class Counted:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing changed."""
+        """True if nothing changed."""
         return not (self.whole or self.rows or self.ids)
 
 
 def restore(state: State, earlier: Counted, now: float) -> None:
-    """Add what an earlier store had counted to what this one has."""
+    """Add the counters of an earlier store to those of this one."""
     version = state.begin_restoring(now)
     for name, counts in earlier.rows.items():
         if counts is None:

@@ -1,21 +1,21 @@
-"""Calling for a push, from wherever: light to import, and nothing happens while nobody is pushed to."""
+"""Requests an immediate push to live subscribers; cheap to import, and does nothing without subscribers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-# Without a lock, because a signal handler may call in here while its own thread is in here. Each step is atomic.
+# No lock, because a signal handler may interrupt its own thread in here. Each step is atomic.
 _emits: dict[object, Callable[[], None]] = {}
 
 
 def emit_stats_update() -> None:
-    """Push to live subscribers now, from any thread; without any, do nothing."""
+    """Push to live subscribers now; does nothing without subscribers. Thread-safe."""
     for emit in _emits.copy().values():
         emit()
 
 
 def on_emit(emit: Callable[[], None]) -> Callable[[], None]:
-    """Have ``emit`` called by every :func:`emit_stats_update`; returns what ends that."""
+    """Call ``emit`` at every :func:`emit_stats_update`; returns a function that ends this."""
     key = object()
     _emits[key] = emit
 

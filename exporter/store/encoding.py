@@ -1,4 +1,4 @@
-"""Compact JSON, and objects put together from members that are JSON text already."""
+"""Compact JSON, and arrays and objects joined from JSON text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def compact(data: Any) -> str:
 
 
 def array(items: Iterable[str]) -> str:
-    """Put a JSON array together from its items, which are JSON text."""
+    """Return a JSON array of items that are JSON text."""
     return f"[{','.join(items)}]"
 
 

@@ -1,4 +1,4 @@
-"""The ids of events already counted, so that whoever is not sure may send an event again. Not thread-safe."""
+"""The ids of events already counted, so that clients can safely send events again. Not thread-safe."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
-CAPACITY: Final = 100_000  # at 500 events a second, three minutes in which a retry is recognised
+CAPACITY: Final = 100_000  # at 500 events per second, retries are recognised for three minutes
 
 EventId = tuple[str, str]
-"""A pusher's name for itself, and its name for the event."""
+"""The ``source`` of a batch, and the id of the event."""
 
 
 class KnownIds:
-    """The newest ``capacity`` ids; ``total`` is how many there ever were, so that a reader can ask for those since."""
+    """The newest ``capacity`` ids; ``total`` counts all ids ever added, so that readers can ask for new ones."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        # Whose oldest is at hand: a plain dict steps over all the places of those removed to find it.
+        # An OrderedDict finds its oldest key at once; a plain dict skips over all removed entries.
         self._ids: OrderedDict[EventId, None] = OrderedDict()
         self.total = 0
 
@@ -26,7 +26,7 @@ class KnownIds:
         return event in self._ids
 
     def add(self, events: Iterable[EventId]) -> None:
-        """Remember ids; the oldest are forgotten."""
+        """Add ids; the oldest above the capacity are dropped."""
         known = len(self._ids)
         self._ids.update(dict.fromkeys(events))
         self.total += len(self._ids) - known
@@ -34,11 +34,11 @@ class KnownIds:
             self._ids.popitem(last=False)
 
     def since(self, total: int) -> list[EventId]:
-        """The ids added since there were ``total``, oldest first, but for those forgotten."""
+        """Return the ids added since there were ``total``, oldest first, except those dropped."""
         return list(islice(reversed(self._ids), max(0, self.total - total)))[::-1]
 
     def restore(self, events: Iterable[EventId], total: int) -> None:
-        """Remember the ids of an earlier store, ``total`` of them ever, as older than those known."""
+        """Add the ids of an earlier store, which had ``total`` in all, as older than the known ones."""
         newer = list(self._ids)
         self._ids = OrderedDict.fromkeys(events)
         self.total = total

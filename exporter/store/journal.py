@@ -1,4 +1,4 @@
-"""The journal: what happened to a store, for whoever follows it with a cursor."""
+"""The journal of a store's events, which cursors read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exporter.store.event_ids import EventId
 from exporter.store.rows import Rows
 from exporter.store.triggers import Trigger
 
-CAPACITY: Final = 10_000  # events; a follower further behind has to start again
+CAPACITY: Final = 10_000  # events; a cursor further behind must start again
 
 TRIGGERS: Final = "triggers"
 CLIPS: Final = "clips"
@@ -25,8 +25,8 @@ GAUGES: Final = {"viewer_counts": "viewers", "chat_velocities": "velocity", "rec
 class Event(NamedTuple):
     """A trigger, a clip, or the end of a streamer's row.
 
-    ``number`` counts the events of a store from 1, ``version`` is the store's after the event, ``kind`` is one of
-    :data:`TRIGGERS`, :data:`CLIPS` and :data:`CLEARED`, ``row`` is the number of a row that is gone.
+    ``number`` counts the events of a store from 1, ``version`` is the store's version after the event, ``kind`` is one
+    of :data:`TRIGGERS`, :data:`CLIPS` and :data:`CLEARED`, ``row`` is the number of a dropped row.
     """
 
     number: int
@@ -44,19 +44,19 @@ class Journal:
         self._events: deque[Event] = deque(maxlen=capacity)
         self._complete_after = 0
         self.total = 0
-        """How many events there ever were: the number of the newest."""
+        """Number of events so far, which is the number of the newest."""
 
     def add(
         self, version: int, kind: str, streamer: str, *, trigger: Trigger | None = None, row: int | None = None
     ) -> None:
-        """Note an event; the oldest one makes room."""
+        """Add an event; a full journal drops its oldest event."""
         if len(self._events) == self._events.maxlen:
             self._complete_after = max(self._complete_after, self._events[0].version)
         self.total += 1
         self._events.append(Event(self.total, version, kind, streamer, trigger, row))
 
     def start_again(self, version: int) -> None:
-        """Have every follower from before ``version`` start again: more changed than events tell."""
+        """Make cursors from before ``version`` start again, after changes that are not events."""
         self._complete_after = version
 
     def since(self, version: int) -> tuple[list[Event], bool]:
@@ -71,13 +71,13 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What changed in a store after the version ``since``, up to ``version``: one moment, whole.
+    """The changes of a store after the version ``since`` up to ``version``, read at one moment.
 
-    ``rows`` are the streamers that changed, with the newest values of the parts that did, in the order first seen.
-    ``events`` are all events in order. With ``start_again`` some of what happened is not known any more: ``rows`` are
-    all streamers, and ``events`` the ones still known. ``total`` is the number of the store's newest event. ``recent``
-    are the newest triggers; ``clips_today`` has the clips of the streamers in ``events``, or of all, and ``day_ends``
-    the Unix time when they return to 0. ``ids`` are the event ids learned since, of the ``ids_total`` ever learned.
+    ``rows`` are the changed streamers in the order first seen, with the newest values of the changed parts. ``events``
+    are all events in order. If ``start_again`` is True, the journal lacks some changes: then ``rows`` are all
+    streamers, and ``events`` those still in the journal. ``total`` is the number of the store's newest event.
+    ``recent`` are the newest triggers. ``clips_today`` has the clips of the streamers in ``events``, or of all, and
+    ``day_ends`` is the Unix time when they return to 0. ``ids`` are the new ones of ``ids_total`` event ids.
     """
 
     since: int
@@ -93,7 +93,7 @@ class Changes:
     ids_total: int = 0
 
     def gauges(self) -> Iterator[tuple[str, dict[str, float]]]:
-        """Yield each gauge's name in a body of ``POST /api/stats``, and the values reported since, by streamer."""
+        """Yield each gauge's name in ``POST /api/stats``, and its changed values by streamer."""
         streamers, since = self.rows.column("streamer"), self.since
         for name, gauge in GAUGES.items():
             if not self.rows.has(gauge):
@@ -105,9 +105,9 @@ class Changes:
             )
 
     def body(self) -> str:
-        """Return the changes as JSON text, shaped as the body of ``POST /api/stats``, without what is empty.
+        """Return the changes as JSON text in the format of ``POST /api/stats``, without empty members.
 
-        What is ``cleared`` comes before all else: a streamer that is in it and in a gauge was seen again.
+        ``cleared`` applies first: a streamer in it and in a gauge was seen again.
         """
         cleared = dict.fromkeys(event.streamer for event in self.events if event.kind == CLEARED)
         texts = {name: compact(values) for name, values in self.gauges() if values}

@@ -1,4 +1,4 @@
-"""One row per streamer, and the copies that readers get."""
+"""One row per streamer, and copies of rows for readers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple
 
 Reading = tuple[float | None, float]
-"""A gauge's value, and the Unix time at which it was reported. ``None`` was never reported."""
+"""A gauge's value (``None`` if never reported), and the Unix time at which it was reported."""
 NEVER: Final[Reading] = (None, 0.0)
 
 READINGS: Final = ("viewers", "velocity", "recording")
@@ -17,9 +17,9 @@ READINGS: Final = ("viewers", "velocity", "recording")
 class Gauge:
     """One gauge of one streamer.
 
-    ``reading`` is the newest one. A writer replaces it without a lock: a reading is one object, so that nobody sees a
-    value without its time. ``known``, the reading that readers are shown, and ``version``, the store's when it became
-    known, belong to who holds the store's lock.
+    ``reading`` is the newest one. Writers replace it without a lock; value and time are one object, so readers always
+    see both together. ``known`` is the reading that readers see, and ``version`` the store's version when it became
+    known; both need the store's lock.
     """
 
     __slots__ = ("known", "reading", "version")
@@ -30,7 +30,7 @@ class Gauge:
 
 
 class Row:
-    """One streamer's numbers. All but the gauges' readings belong to who holds the store's lock.
+    """One streamer's numbers. All except the gauges' readings need the store's lock.
 
     ``triggers`` counts by type, ``last_triggers`` holds Unix times by type; both are replaced, never changed, so that
     rows can share them and readers can keep them. ``updated`` is the Unix time of the newest update, ``None`` if there
@@ -108,14 +108,13 @@ _ALWAYS: Final = ("number", "streamer", "updated", "version")
 _COUNTED: Final = ("triggers", "last_triggers", "clips", "events_version")
 EVENTS: Final = "events"
 PARTS: Final = (*READINGS, EVENTS)
-"""What a row holds: gauges, and what events count."""
+"""The parts of a row: its gauges, and the counters of its events."""
 
 
 class Rows:
-    """Copies of rows, all of one moment, in the order first seen.
+    """Copies of rows at one moment, in the order first seen.
 
-    Only the fields of ``parts`` are there, and those that every row has. The store's lock must be held while they are
-    made.
+    They have only the fields of ``parts`` and those of every row. Create them with the store's lock held.
     """
 
     # Columns are made in C, and without a tuple for each row: tens of thousands of them, kept at once, would set
@@ -150,7 +149,7 @@ class Rows:
         return field in self._columns or f"known_{field}" in self._columns
 
     def column(self, field: str) -> list[Any]:
-        """Return one field of every row; of a gauge the values."""
+        """Return one field of every row; for a gauge, its values."""
         if field in READINGS:
             return [reading[0] for reading in self._columns[f"known_{field}"]]
         return self._columns[field]

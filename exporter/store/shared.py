@@ -1,4 +1,4 @@
-"""SharedStats: the thread-safe store that a clipper writes into and everything else reads."""
+"""SharedStats: the thread-safe store that a clipper writes to."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ logger = logging.getLogger(__name__)
 TRIGGER_TYPES: Final = ("viewer_spike", "chat_velocity", "keyword", "emote_flood")
 STALE_AFTER: Final = 300.0
 
-_BIG: Final = 1 << 53  # whole numbers below it are samples as they are: the hot path need not look further
+_BIG: Final = 1 << 53  # whole numbers below this are exact as floats, so the hot path skips further checks
 
 
 class SharedStats(Store):
     """The numbers of every streamer, shared by the threads that write them and those that read them.
 
-    ``SharedStats()`` is always the one store of this process. That one never raises for a bad value, for it must not
-    kill the thread that it observes: it logs the message and goes on. :meth:`create` makes a store of one's own, which
-    raises :class:`~exporter.errors.InvalidUpdate`. A refused update changes nothing and is counted by its reason.
+    ``SharedStats()`` always returns the shared store of this process. It logs invalid values and does not raise,
+    because it must not end the clipper's thread. :meth:`create` returns a separate store, which raises
+    :class:`~exporter.errors.InvalidUpdate`. A refused update changes nothing and is counted by its reason.
 
-    A streamer that nothing has updated for ``stale_after`` seconds is cleared as if its stream had ended.
+    A streamer without updates for ``stale_after`` seconds is cleared as if its stream had ended.
     """
 
     _shared: ClassVar[SharedStats | None] = None
@@ -52,12 +52,12 @@ class SharedStats(Store):
         clock: Callable[[], float] = time.time,
         strict: bool = True,
     ) -> SharedStats:
-        """Make a store that nobody else shares.
+        """Return a new store.
 
-        ``trigger_types`` are the declared types, whose counters start at 0; ``stale_after`` is in seconds, 0 for never;
-        ``time_zone`` says when midnight is for ``clips_today`` (``None``: the machine's own); ``clock`` returns Unix
-        time; without ``strict`` refused updates are logged instead of raised. Raises :class:`InvalidUpdate` for trigger
-        types that cannot be any and ``ValueError`` for a ``stale_after`` that is not a finite number of at least 0.
+        ``trigger_types`` are the declared types, whose counters start at 0. ``stale_after`` is in seconds, 0 for never.
+        ``clips_today`` starts again at midnight in ``time_zone`` (``None``: the machine's own). ``clock`` returns Unix
+        time. If ``strict`` is False, refused updates are logged instead of raised. Raises :class:`InvalidUpdate` for
+        invalid trigger types, and ``ValueError`` if ``stale_after`` is not a finite number of at least 0.
         """
         self = object.__new__(SharedStats)
         self._set_up(
@@ -77,7 +77,7 @@ class SharedStats(Store):
 
     @staticmethod
     def shared() -> SharedStats:
-        """Return the one store of this process; it is made when it is first asked for."""
+        """Return the shared store of this process, which the first call creates."""
         if SharedStats._shared is None:
             with SharedStats._making:
                 made = SharedStats._shared or SharedStats._make()
@@ -86,23 +86,23 @@ class SharedStats(Store):
 
     @staticmethod
     def share_when_asked(make: Callable[[], SharedStats]) -> None:
-        """Have ``make`` make the one store of this process, unless there is one by then."""
+        """Let ``make`` create the shared store of this process when it is first needed."""
         SharedStats._make = staticmethod(make)
 
     @staticmethod
     def share(store: SharedStats) -> SharedStats:
-        """Make ``store`` the one that ``SharedStats()`` is in this process, and return it."""
+        """Make ``store`` the shared store of this process, and return it."""
         SharedStats._shared = store
         return store
 
     # -- writing
 
-    # A chat reader calls thousands of times a minute. So the gauges spell out what they do: the row is looked up, the
-    # gauge's reading is replaced, and the gauge is entered among those posted, without a lock: see ``Store``.
+    # A chat reader calls these thousands of times a minute, so each gauge has its own code, without a lock: look up the
+    # row, replace the gauge's reading, add the gauge to those posted (see ``Store``).
 
     def update_viewers(self, streamer: str, count: float) -> None:
         """Set a streamer's viewers: a finite number of at least 0."""
-        # A whole number, as viewers are, needs no closer look; its class is asked for the fastest way.
+        # A whole number, the usual case, needs no further check; ``__class__`` is the fastest test.
         if count.__class__ is not int or not 0 <= count < _BIG:  # type: ignore[unreachable]
             try:
                 count = validation.number("viewers", count)
@@ -111,7 +111,7 @@ class SharedStats(Store):
                 return
         try:
             row = self._rows[streamer]
-        except (KeyError, TypeError):  # not known yet, or not even something that a name can be
+        except (KeyError, TypeError):  # no row yet, or not a valid name
             self._post_first("viewers", streamer, count)
             return
         gauge = row.viewers
@@ -142,7 +142,7 @@ class SharedStats(Store):
             self._wake()
 
     def update_recording_status(self, streamer: str, is_recording: bool) -> None:
-        """Say whether a streamer is being recorded: ``True`` or ``False``."""
+        """Set whether a streamer is being recorded: ``True`` or ``False``."""
         if is_recording.__class__ is not bool:
             try:  # type: ignore[unreachable]
                 is_recording = validation.recording("recording", is_recording)
@@ -162,7 +162,7 @@ class SharedStats(Store):
             self._wake()
 
     def _post_first(self, gauge: str, streamer: object, value: float) -> None:
-        """Report a gauge of a streamer that has no row yet."""
+        """Report a gauge of a streamer without a row."""
         try:
             with self._changing() as now:
                 self._state.post(self._state.check_streamer(streamer, now), gauge, value, now)
@@ -171,7 +171,7 @@ class SharedStats(Store):
             self._refuse(problem)
 
     def add_trigger(self, streamer: str, trigger_type: str, details: dict[str, Any] | None = None) -> None:
-        """Count a trigger, of a declared type or another, with details that JSON can hold."""
+        """Count a trigger of any type, with details that JSON can encode."""
         try:
             kind = validation.name("trigger_type", trigger_type, self._limits)
             text = validation.details("details", details, self._limits)
@@ -193,7 +193,7 @@ class SharedStats(Store):
             self._refuse(problem)
 
     def clear_streamer_stats(self, streamer: str) -> None:
-        """Drop a streamer's gauges and counters, as at its stream's end; keep its recent triggers and today's clips."""
+        """Remove a streamer's gauges and counters when its stream ends; recent triggers and today's clips stay."""
         try:
             name = validation.name("streamer", streamer, self._limits)
             with self._changing() as now:
@@ -203,7 +203,7 @@ class SharedStats(Store):
             self._refuse(problem)
 
     def reset_all(self) -> None:
-        """Forget every streamer, trigger and clip; the exporter's counts of its own work go on."""
+        """Remove all streamers, triggers and clips; the exporter's own metrics are kept."""
         with self._changing() as now:
             self._state.reset(now)
             self._count()
@@ -211,27 +211,27 @@ class SharedStats(Store):
     # -- reading
 
     def get_clips_today(self, streamer: str) -> int:
-        """Clips made of a streamer since midnight; 0 for one that is not known."""
+        """Return the clips made of a streamer since midnight; 0 for an unknown streamer."""
         with self._looking() as state:
             return state.clips_today.get(streamer)
 
     def get_all_stats(self) -> Stats:
-        """Everything, as it is at one moment, as plain data that JSON can hold."""
+        """Return everything at one moment, as plain data that JSON can encode."""
         return self.snapshot().stats()
 
     @property
     def viewer_counts(self) -> dict[str, float]:
-        """Viewers by streamer, those that were reported."""
+        """Reported viewers by streamer."""
         return reported(self.snapshot().rows, "viewers")
 
     @property
     def chat_velocities(self) -> dict[str, float]:
-        """Chat messages per minute by streamer, those that were reported."""
+        """Reported chat messages per minute by streamer."""
         return reported(self.snapshot().rows, "velocity")
 
     @property
     def recording_status(self) -> dict[str, bool]:
-        """Recording flags by streamer, those that were reported."""
+        """Reported recording flags by streamer."""
         return reported(self.snapshot().rows, "recording")
 
     @property

@@ -1,9 +1,10 @@
-"""Everything that a store holds. Not thread-safe, and told what time it is."""
+"""The state of a store. Not thread-safe; the caller passes the time."""
 
 from __future__ import annotations
 
 import heapq
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -11,7 +12,7 @@ from datetime import tzinfo
 from itertools import repeat, starmap
 from typing import Final
 
-from exporter.errors import InvalidUpdate
+from exporter.errors import InvalidUpdate, shown
 from exporter.store import validation
 from exporter.store.clips_today import ClipsToday
 from exporter.store.event_ids import KnownIds
@@ -27,14 +28,14 @@ FEW: Final = 100
 
 
 class State:
-    """Every streamer's row in the order first seen, the newest triggers, today's clips, and the version of it all.
+    """All rows in the order first seen, the newest triggers, today's clips, and their version.
 
-    ``declared`` are the trigger types whose counters start at 0; ``stale_after`` is in seconds, 0 for never; ``now`` is
-    Unix time, here and in every method; a clock that is set back does no harm. :meth:`check_streamer` and
-    :meth:`check_type` raise :class:`~exporter.errors.InvalidUpdate`; nothing else refuses anything.
+    ``declared`` are the trigger types whose counters start at 0. ``stale_after`` is in seconds, 0 for never. ``now`` is
+    Unix time in all methods, and may go back. Only :meth:`check_streamer` and :meth:`check_type` refuse updates: they
+    raise :class:`~exporter.errors.InvalidUpdate`.
 
-    ``rows`` and ``posted`` are the only parts that writers touch without the store's lock: they look a row up, replace
-    the reading of one of its gauges, and then enter the gauge into ``posted``. :meth:`take_in` shows it to readers.
+    Writers use only ``rows`` and ``posted`` without the store's lock: they look up a row, replace the reading of one of
+    its gauges, and then add the gauge to ``posted``. :meth:`take_in` makes the reading visible to readers.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class State:
         self.limits = limits
         self.zeros: Mapping[str, int] = dict.fromkeys(declared, 0)
         self.never: Mapping[str, float] = {}
-        self.others: Counter[str] = Counter()  # types not declared, by the number of rows that have them
+        self.others: Counter[str] = Counter()  # number of rows that have each undeclared type
         self.rows: dict[str, Row] = {}
         self.posted: dict[str, dict[Gauge, Row]] = {name: {} for name in READINGS}
         self.recent = RecentTriggers()
@@ -56,10 +57,10 @@ class State:
         self.last_updated = now
         self.expired = 0
         self._stale_after = stale_after
-        self._numbers = 0  # rows that there ever were
+        self._numbers = 0  # number of rows created so far
         self._restored = 0.0
-        # When rows expire: each second has the rows that were due then when they were last looked at. Updates leave
-        # them where they are; a row that was updated since moves on when its second comes.
+        # Rows by the second in which they were due when last checked. Updates do not move rows; a row that was updated
+        # since then moves on when its second comes.
         self._due: dict[float, list[Row]] = {}
         self._seconds: list[float] = []  # a heap of the keys
         self._latest = 0.0
@@ -68,13 +69,14 @@ class State:
     # -- rows
 
     def check_streamer(self, streamer: object, now: float) -> str:
-        """Return the streamer's name. Refuses what is no name and one streamer too many."""
+        """Return the streamer's name; refuses invalid names and streamers above the limit."""
         name = validation.name("streamer", streamer, self.limits)
         if name not in self.rows and len(self.rows) >= self.limits.streamers:
-            self.expire(now, FEW)
+            self.expire(now, sys.maxsize)
             if len(self.rows) >= self.limits.streamers:
                 expected = f"at most {self.limits.streamers} streamers at once"
-                raise InvalidUpdate("streamer", name, expected, Reason.STREAMERS)
+                full = f"limit reached ({self.limits.streamers}): {shown(name)} refused (--limit.streamers)"
+                raise InvalidUpdate("streamer", name, expected, Reason.STREAMERS, full)
         return name
 
     def row(self, name: str, now: float) -> Row:
@@ -90,20 +92,22 @@ class State:
             self._numbers += 1
             row = self.rows[name] = Row(self._numbers, name, self.zeros, self.never)
             row.updated = now
-            self.changed = dict.fromkeys(PARTS, self.version + 1)  # the change that the row is for shows all of it
+            self.changed = dict.fromkeys(
+                PARTS, self.version + 1
+            )  # the change that creates the row changes all its parts
             if self._stale_after:
                 self._enter(row, self._expiry(now))
         return row
 
     def post(self, name: str, gauge: str, value: float, now: float) -> None:
-        """Report a gauge as writers do, for a streamer that has no row yet or in the middle of a batch."""
+        """Report a gauge as writers do, for a new streamer or within a batch."""
         row = self.row(name, now)
         posted: Gauge = getattr(row, gauge)
         posted.reading = (value, now)
         self.posted[gauge][posted] = row
 
     def touch(self, row: Row, now: float) -> int:
-        """Note that an event changed a row now; returns the version of the change."""
+        """Record that an event changed a row now; returns the version of the change."""
         self.version += 1
         self.last_updated = now
         row.version = row.events_version = self.changed[EVENTS] = self.version
@@ -111,14 +115,14 @@ class State:
         return self.version
 
     def drop(self, name: str, now: float) -> bool:
-        """Remove a streamer's row; tells whether there was one."""
+        """Remove a streamer's row; returns whether there was one."""
         row = self.rows.pop(name, None)
         if row is None:
             return False
         row.held = False
         for kind in row.triggers.keys() - self.zeros.keys():
             self.others[kind] -= 1
-            if not self.others[kind]:  # no streamer has it any more: it makes room for another
+            if not self.others[kind]:  # no row has this type any more, so another type may be added
                 del self.others[kind]
         self.version += 1
         self.last_updated = now
@@ -126,7 +130,7 @@ class State:
         return True
 
     def reset(self, now: float) -> None:
-        """Forget every streamer, trigger and clip."""
+        """Remove all streamers, triggers and clips."""
         for name in list(self.rows):
             self.drop(name, now)
         for posted in self.posted.values():
@@ -144,17 +148,18 @@ class State:
     # -- events
 
     def check_type(self, kind: str, now: float) -> None:
-        """Refuse one trigger type too many."""
+        """Refuse trigger types above the limit."""
         if kind in self.zeros or kind in self.others:
             return
         if len(self.zeros) + len(self.others) >= self.limits.trigger_types:
-            self.expire(now, FEW)  # the streamer that has one of them may be gone
+            self.expire(now, sys.maxsize)  # the streamer that has one of them may be gone
         if len(self.zeros) + len(self.others) >= self.limits.trigger_types:
             expected = f"at most {self.limits.trigger_types} trigger types"
-            raise InvalidUpdate("trigger_type", kind, expected, Reason.TRIGGER_TYPES)
+            full = f"limit reached ({self.limits.trigger_types}): {shown(kind)} refused (--limit.trigger-types)"
+            raise InvalidUpdate("trigger_type", kind, expected, Reason.TRIGGER_TYPES, full)
 
     def trigger(self, name: str, kind: str, details: str, now: float, at: float | None = None) -> None:
-        """Count a trigger of a type that was checked; ``details`` are JSON text, ``at`` its time if not ``now``."""
+        """Count a trigger of a checked type; ``details`` is JSON text, ``at`` its time (default ``now``)."""
         row = self.row(name, now)
         version = self.touch(row, now)
         if kind not in row.triggers:
@@ -180,15 +185,15 @@ class State:
             self.version += 1
             self.journal.add(self.version, CLEARED, forgotten)
 
-    # -- what time and writers did
+    # -- time, and readings of writers
 
     def turn_day(self, now: float) -> None:
-        """Begin a new day if it is time."""
+        """Start a new day if it is time."""
         if self.clips_today.turn(now):
             self._start_again(now)
 
     def take_in(self, now: float, most: int) -> None:
-        """Show readers the readings posted since, of at most ``most`` gauges."""
+        """Make posted readings visible to readers, of at most ``most`` gauges."""
         for name, gauges in self.posted.items():
             posted: list[tuple[Gauge, Row]] = []
             # Writers only add, but a signal handler may take in what is looked at here. What left before stays here.
@@ -202,7 +207,7 @@ class State:
         readings = posted_readings(posted)
         version = self.version = self.changed[name] = self.version + 1
         newest = -math.inf
-        # Every update of every streamer comes by here: the usual case first, and spelled out.
+        # The hot loop over all updates: the usual case comes first, inline.
         for (gauge, row), reading in zip(posted, readings, strict=True):
             if reading is gauge.known:
                 continue
@@ -220,10 +225,10 @@ class State:
             self.last_updated = min(now, max(newest, 0.0))
 
     def _take_in_one(self, gauge: Gauge, row: Row, reading: Reading, now: float) -> None:
-        """Take in the first reading of a restored row, one after a clock was set back, or one of a row that is gone."""
+        """Take in a reading of a restored or dropped row, or after the clock was set back."""
         if not row.held:
-            return  # it was dropped while its writer was at work
-        at = min(reading[1], now)  # a clock that was set back must not leave a time in the future
+            return  # dropped while a writer was updating it
+        at = min(reading[1], now)  # no times in the future after the clock was set back
         gauge.known = reading
         gauge.version = row.version = self.version
         if row.updated is None or row.updated > now or at > row.updated:
@@ -271,12 +276,12 @@ class State:
             self._enter(row, self._expiry(row.updated))
 
     def behind(self, now: float) -> bool:
-        """Whether more rows wait for :meth:`take_in` or :meth:`expire` than may be looked at in one go."""
+        """Return whether :meth:`take_in` or :meth:`expire` has more rows than one step processes."""
         due = self._due[self._seconds[0]] if self._seconds and self._seconds[0] <= now else ()
         return len(due) > STEP or any(len(posted) > STEP for posted in self.posted.values())
 
     def _expiry(self, updated: float | None) -> float:
-        # At whole seconds: rows that are due together are looked at together.
+        # Rounded up to whole seconds, so that rows due together are checked together.
         return int(self._restored if updated is None else updated) + 1 + self._stale_after
 
     def _enter(self, row: Row, expiry: float) -> None:
@@ -287,7 +292,7 @@ class State:
         self._due[expiry].append(row)
 
     def _set_clock_back(self, now: float) -> None:
-        """Bring every row's time and expiry back to a clock that was ahead."""
+        """Adjust the time and expiry of all rows after the clock was set back."""
         self._due, self._seconds, self._latest = {}, [], 0.0
         self._restored = min(self._restored, now)
         self.version += 1
@@ -330,7 +335,7 @@ class State:
         )
 
     def begin_restoring(self, now: float) -> int:
-        """Prepare for rows of an earlier store, which have ``stale_after`` to be updated; returns their version."""
+        """Prepare to restore rows, which expire after ``stale_after`` without updates; returns their version."""
         self.turn_day(now)
         self._restored = now
         return self._start_again(now)

@@ -1,13 +1,12 @@
-"""The store behind its lock, as its followers see it.
+"""The store: a state with a lock, and cursors that read its changes.
 
-**What holds.** An update is one call: a gauge, a trigger, a clip, a clear, or a batch. Readers see an update whole or
-not at all, and a snapshot or the changes that a cursor takes are of one moment.
+**Guarantees.** An update is one call: a gauge, a trigger, a clip, a clear, or a batch. Readers see an update as a whole
+or not at all. A snapshot, and the changes that a cursor returns, show one moment.
 
-Gauges are reported thousands of times a minute, so they take no lock: a writer replaces a gauge's reading and enters
-the gauge into ``State.posted``. Readers hold the lock, take in what was posted, and look at that alone. Everything else
-holds the lock from its beginning to its end. Each step that goes without the lock is one operation on one object, which
-builds without a GIL make atomic as well. What only a GIL gives: readings that two calls report for two streamers, one
-just before and one while somebody reads, are never seen in the other order.
+Gauges are reported thousands of times a minute, so they take no lock: a writer replaces a gauge's reading and adds the
+gauge to ``State.posted``. Readers hold the lock, take in the posted gauges, and read only those. All other operations
+hold the lock from start to end. Each step without the lock is one operation on one object, which is atomic on builds
+without a GIL too. Only a GIL guarantees the order of readings of two streamers that are reported during a read.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from exporter.store.validation import Limits, Reason
 
 
 class Stats(TypedDict):
-    """What ``get_all_stats()`` returns and ``GET /api/stats`` answers; times are ISO 8601 with an offset."""
+    """The result of ``get_all_stats()`` and ``GET /api/stats``; times are ISO 8601 with an offset."""
 
     viewer_counts: dict[str, float]
     chat_velocities: dict[str, float]
@@ -61,7 +60,7 @@ class Snapshot:
     updated: float
 
     def stats(self) -> Stats:
-        """Return the snapshot as plain data that JSON can hold."""
+        """Return the snapshot as plain data that JSON can encode."""
         return {
             "viewer_counts": reported(self.rows, "viewers"),
             "chat_velocities": reported(self.rows, "velocity"),
@@ -81,22 +80,22 @@ class Snapshot:
 
 
 class Applied(NamedTuple):
-    """What became of a batch: updates applied, and events left out because their ids are known."""
+    """The result of a batch: updates applied, and events left out because their ids are known."""
 
     applied: int
     duplicates: int
 
 
 def reported(rows: Rows, gauge: str) -> dict[str, Any]:
-    """Return the values of one gauge by streamer, of those that reported it."""
+    """Return the reported values of one gauge by streamer."""
     columns = zip(rows.column("streamer"), rows.column(gauge), strict=True)
     return {streamer: value for streamer, value in columns if value is not None}
 
 
 class Store:
-    """A :class:`~exporter.store.state.State` with a lock and a clock. Any thread may call anything."""
+    """A :class:`~exporter.store.state.State` with a lock and a clock. Thread-safe."""
 
-    # Opened by a method: Python calls __init__ again at every SharedStats().
+    # Not __init__, which Python would call again at every SharedStats().
 
     def _open(
         self,
@@ -123,11 +122,11 @@ class Store:
         _stores.add(self)
 
     def _begin(self) -> None:
-        """Hold nothing, as at the start of a process."""
+        """Reset to an empty store, as at the start of a process."""
         self._state = self._new_state()
         # Reentrant: a signal handler or a finalizer may report a number while its own thread holds the lock.
         self._lock = threading.RLock()
-        # What a gauge's update needs, at hand.
+        # Shortcuts for gauge updates.
         self._rows = self._state.rows
         self._posted_viewers, self._posted_velocity, self._posted_recording = (
             self._state.posted[name] for name in READINGS
@@ -137,22 +136,22 @@ class Store:
         self._count: Callable[[], int] = itertools.count().__next__
         self._looks_at_count = 0
         self.instance = os.urandom(8).hex()
-        """Differs for every store that starts empty: a pusher sends its gauges again when it changes."""
+        """A random id of this store; when it changes, pushers send their gauges again."""
         self._http_updates = 0
         self._rejected = {reason.value: 0 for reason in Reason}
 
     def begin_anew(self) -> None:
-        """Hold nothing, as at the start of a process; nobody else may use the store meanwhile."""
+        """Reset to an empty store; no other thread may use the store meanwhile."""
         self._begin()
 
     # -- following
 
     def follow(self, version: int | None = None) -> Cursor:
-        """Return a cursor at ``version``; without one, at the present."""
+        """Return a cursor at ``version``, by default the current one."""
         return Cursor(self, self.version if version is None else version)
 
     def snapshot(self) -> Snapshot:
-        """Return everything, as it is at one moment."""
+        """Return everything at one moment."""
         with self._looking() as state:
             return Snapshot(
                 state.version,
@@ -164,12 +163,12 @@ class Store:
 
     @property
     def limits(self) -> Limits:
-        """How much the store holds before it refuses more."""
+        """The limits of the store."""
         return self._limits
 
     @property
     def version(self) -> int:
-        """Rises with every change; a row has the value that it had when the row last changed."""
+        """The version, which rises with every change."""
         with self._looking() as state:
             return state.version
 
@@ -180,20 +179,20 @@ class Store:
             return self._state.journal.total
 
     def rows(self) -> list[RowCopy]:
-        """Return a copy of every streamer's numbers, all of one moment, in the order first seen."""
+        """Return copies of all rows at one moment, in the order first seen."""
         with self._looking() as state:
             rows = Rows(list(state.rows.values()))
         return list(rows)
 
     def on_next_change(self, wake: Callable[[], None]) -> None:
-        """Have ``wake`` called once, at the next change, by the thread that makes it.
+        """Call ``wake`` once, at the next change, from the thread that makes the change.
 
-        It must be quick and take no lock: a signal handler may make that change.
+        It must be quick and take no lock, because a signal handler may make that change.
         """
         self._waiting.append(wake)
 
     def own_numbers(self) -> dict[Family, Any]:
-        """Return the store's numbers about itself, by family; for one with a label a mapping from the label's value."""
+        """Return the store's own metrics by family; for a family with a label, values by label value."""
         with self._looking() as state:
             updates = self._count() - self._looks_at_count
             self._looks_at_count += 1
@@ -208,7 +207,7 @@ class Store:
     # -- writing, for the web layer and the storage
 
     def read(self, body: bytes) -> Batch:
-        """Read the body of a ``POST /api/stats``. Raises :class:`~exporter.errors.InvalidBatch` with every mistake."""
+        """Parse the body of ``POST /api/stats``. Raises :class:`~exporter.errors.InvalidBatch` with all mistakes."""
         try:
             return read(body, self._limits, self._clock())
         except InvalidBatch as problem:
@@ -216,9 +215,9 @@ class Store:
             raise
 
     def apply(self, batch: Batch) -> Applied:
-        """Apply a batch whole or not at all.
+        """Apply a batch as a whole or not at all.
 
-        Raises :class:`~exporter.errors.InvalidBatch`, strict or not, if it does not fit.
+        Raises :class:`~exporter.errors.InvalidBatch`, strict or not, if it exceeds a limit.
         """
         try:
             with self._changing() as now:
@@ -230,12 +229,12 @@ class Store:
         return Applied(applied, duplicates)
 
     def reject(self, reason: str) -> None:
-        """Count a refusal that was decided before the store was asked; ``reason`` is one of ``validation.Reason``."""
+        """Count a refused update; ``reason`` is one of ``validation.Reason``."""
         with self._lock:
             self._rejected[reason] += 1
 
     def restore(self, earlier: Counted) -> None:
-        """Add what an earlier store had counted to what this one has: its counters go on."""
+        """Add the counters of an earlier store, so that counters continue."""
         with self._changing() as now:
             restore(self._state, earlier, now)
 
@@ -243,8 +242,8 @@ class Store:
 
     @contextmanager
     def _looking(self) -> Iterator[State]:
-        """Hold the lock, with all that writers posted and time did taken in."""
-        # In steps at first, so that nobody waits long for the lock.
+        """Hold the lock, after taking in posted gauges and expiring stale rows."""
+        # First in steps, so that no thread waits long for the lock.
         while self._state.behind(self._clock()):
             with self._lock:
                 now = self._clock()
@@ -263,7 +262,7 @@ class Store:
 
     @contextmanager
     def _changing(self) -> Iterator[float]:
-        """Hold the lock for a change that happens now; whoever waits for one is woken."""
+        """Hold the lock for a change, then call the functions waiting for it."""
         with self._lock:
             now = self._clock()
             self._state.turn_day(now)
@@ -282,20 +281,20 @@ class Store:
 
 
 class Cursor:
-    """A follower's place in the journal of a store."""
+    """A position in the journal of a store."""
 
     def __init__(self, store: Store, version: int) -> None:
         self._store = store
         self.version = version
-        """The version up to which the follower knows everything. It may be set back, to be told again."""
+        """The version up to which changes were taken. Set it back to take them again."""
         self.ids = 0
-        """How many event ids the follower knows."""
+        """Number of event ids taken."""
 
     def take(self, upto: int | None = None) -> Changes:
-        """Return what changed since the last call, as it is at one moment, and go on from there.
+        """Return the changes since the last call, read at one moment, and advance.
 
-        With ``upto`` the events are those up to that version, and the changes are of that version. Gauges have their
-        newest values all the same: a follower that goes on from there gets them again.
+        With ``upto`` the changes and events end at that version. Gauges still have their newest values, and are
+        returned again by the next call.
         """
         with self._store._looking() as state:
             changes = state.changes(self.version, upto, self.ids)
@@ -327,10 +326,10 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     for store in _held:
         store._lock = threading.RLock()
-        store._waiting.clear()  # the threads that wait are the parent's
+        store._waiting.clear()  # the waiting threads are in the parent
     _held.clear()
     _forking.release()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

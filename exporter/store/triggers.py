@@ -30,7 +30,7 @@ class Trigger(NamedTuple):
     details: str
 
     def entry(self) -> TriggerEntry:
-        """Return the trigger as plain data, new at each call, so that the caller may change it."""
+        """Return the trigger as plain data; a new object each time, which the caller may change."""
         return {
             "streamer": self.streamer,
             "type": self.type,
@@ -68,11 +68,11 @@ class RecentTriggers:
             self._triggers.insert(place, trigger)
 
     def copy(self) -> tuple[Trigger, ...]:
-        """Return the triggers as they are now."""
+        """Return a copy of the triggers."""
         return tuple(self._triggers)
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Remove all triggers."""
         self._triggers.clear()
 
 

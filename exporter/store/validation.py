@@ -1,7 +1,7 @@
-"""What an update may hold. The store asks here before it changes anything.
+"""Checks of updates, which the store makes before it changes anything.
 
-Each check takes the name of the field and the value given, and returns the value to keep, or raises
-:class:`~exporter.errors.InvalidUpdate`, which says what would be right.
+Each check takes the name of a field and its value. It returns the value to store, or raises
+:class:`~exporter.errors.InvalidUpdate`, which describes a valid value.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Final
 
 from exporter.errors import InvalidUpdate
 
-LEVELS: Final = 100  # of details: Python reads and writes some hundreds, the fewer the deeper it is called
-_TEXTS: Final = re.compile(r'"(?:[^"\\]|\\.)*"')  # of JSON, whose brackets are none
+LEVELS: Final = 100  # of details; Python can parse and write a few hundred, fewer in deep call stacks
+_TEXTS: Final = re.compile(r'"(?:[^"\\]|\\.)*"')  # JSON strings, whose brackets do not count
 
 
 class Reason(StrEnum):
@@ -38,7 +38,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a store takes in before it refuses; all are whole numbers of at least 1.
+    """The limits of a store, all whole numbers of at least 1.
 
     ``streamers`` and ``trigger_types`` are held at once, the declared types included; ``name_length`` is in characters,
     for streamers and trigger types; ``details_bytes`` is the size of a trigger's details as UTF-8 JSON.
@@ -68,9 +68,9 @@ def name(field: str, value: object, limits: Limits) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        # What cannot be encoded could be stored but never scraped: it would fail every later exposition.
+        # Such a name could be stored, but every later exposition would fail to encode it.
         raise InvalidUpdate(field, value, "text without lone surrogates", Reason.NAME) from None
-    # An enum member or another subclass of str may print, compare or hash in its own way: keep the text alone.
+    # Subclasses of str such as enums may print, compare or hash differently: keep the plain text.
     return str.__str__(value)
 
 
@@ -86,7 +86,7 @@ def number(field: str, value: object) -> int | float:
         fits = False
     if not fits:
         raise InvalidUpdate(field, value, expected, Reason.NUMBER)
-    return plain + 0  # what makes of -0.0, which is no less than 0 and would be shown with its sign, a 0.0
+    return plain + 0  # turns -0.0, which passes the check but would show its sign, into 0.0
 
 
 def recording(field: str, value: object) -> bool:
@@ -97,9 +97,9 @@ def recording(field: str, value: object) -> bool:
 
 
 def details(field: str, value: object, limits: Limits) -> str:
-    """Check a trigger's details, a dict that JSON can hold or ``None`` for ``{}``; returns them as JSON text.
+    """Check a trigger's details, a dict that JSON can encode or ``None`` for ``{}``; returns JSON text.
 
-    Text, because it cannot be changed by whoever still holds the dict, nor hold what a later reader cannot send.
+    Text cannot change later, as the caller's dict can, and every reader can send it.
     """
     if value is None:
         return "{}"
@@ -119,7 +119,7 @@ def details(field: str, value: object, limits: Limits) -> str:
 
 
 def _levels(text: str) -> int:
-    """How deep the objects and lists of JSON text are nested, or more than that if there are few of them."""
+    """Return the nesting depth of JSON text, or its number of objects and lists if that is small."""
     opened = text.count("{") + text.count("[")
     if opened <= LEVELS:
         return opened

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Scope
 
-from exporter.settings import checks
+from exporter.settings import values
 
 STATS_PATH: Final = "/api/stats"
 OPEN_PATHS: Final = frozenset({"/-/healthy", "/-/ready"})
@@ -41,7 +41,7 @@ class Access:
     def __post_init__(self) -> None:
         if self.token is not None:
             try:
-                checks.token(self.token)
+                values.token(self.token)
             except ValueError as problem:
                 raise ValueError(f"push_token: {problem}") from None
 

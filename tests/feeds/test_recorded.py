@@ -170,8 +170,8 @@ def test_after_every_call_the_store_holds_the_row_in_force(
         ),
         ("seconds,viewers\n0,1\n-5,1\n", f":3: seconds: expected a whole number from 0 to {LARGEST}, got '-5'"),
         ("seconds,viewers\n0,1\n0.5,1\n", f":3: seconds: expected a whole number from 0 to {LARGEST}, got '0.5'"),
-        ("seconds,viewers\n\n5,1\n5,2\n", ":4: seconds: expected more than the row above has (5), got 5"),
-        ("seconds,viewers\n5,1\n3,2\n", ":3: seconds: expected more than the row above has (5), got 3"),
+        ("seconds,viewers\n\n5,1\n5,2\n", ":4: seconds: expected more than in the row above (5), got 5"),
+        ("seconds,viewers\n5,1\n3,2\n", ":3: seconds: expected more than in the row above (5), got 3"),
         ('seconds,viewers\n0,"1\n', ":2: row: expected seconds,viewers, got: unexpected end of data"),
     ],
 )
@@ -187,13 +187,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "missing.csv"
     with pytest.raises(FeedError) as caught:
         read_recording(missing)
-    assert str(caught.value) == f"{missing}: expected a readable file, got: No such file or directory"
+    assert str(caught.value) == f"{missing}: cannot be read (No such file or directory)"
 
     binary = tmp_path / "binary.csv"
     binary.write_bytes(b"seconds,viewers\n0,\xff\n")
     with pytest.raises(FeedError) as caught:
         read_recording(binary)
-    assert str(caught.value) == f"{binary}: expected text in UTF-8, got byte 0xff"
+    assert str(caught.value) == f"{binary}: not UTF-8: byte 0xff at 18"
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_a_read_only_disk_is_told_and_served_through(caplog: pytest.LogCaptureFi
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         store = SharedStats.create()
         with serve(0, stats=store, registry=CollectorRegistry(), storage=disk) as server:
-            assert "not writable; give the exporter's user the right to write the folder" in caplog.text
+            assert "not writable; allow the exporter's user to write the folder" in caplog.text
             store.add_trigger("xQc", "keyword")
             text = requests.get(server.url + "/metrics", timeout=10).text
             assert 'clipper_triggers_total{streamer="xQc",type="keyword"} 1.0\n' in text
@@ -148,6 +148,6 @@ def test_two_exporters_on_one_folder_end_the_second(tmp_path: Path) -> None:
             timeout=60,
         )
         assert second.returncode == 1
-        assert "another exporter writes here; give each exporter a folder of its own" in second.stderr
+        assert "another exporter writes here; give each exporter its own folder" in second.stderr
         assert "Traceback" not in second.stderr
         assert server.flush(20)

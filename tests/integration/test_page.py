@@ -283,7 +283,7 @@ def test_the_filter(page: Page, store: SharedStats) -> None:
     store.update_viewers("other", 1)
     page.wait_for(page.names, lambda names: names == ["Alpha", "alphabet", "alphanumeric"])
     page.find("#filter").send_keys("<b>")
-    page.wait_for(lambda: page.text("#nobody"), lambda text: text == "No streamer's name holds “ALPHA<b>”.")
+    page.wait_for(lambda: page.text("#nobody"), lambda text: text == "No streamer's name contains “ALPHA<b>”.")
     assert not page.find("table").is_displayed()
     page.press(*[Keys.BACKSPACE] * len("ALPHA<b>"))
     page.wait_for(page.names, lambda names: len(names) == 6)

@@ -127,9 +127,9 @@ def test_a_name_and_a_password_in_the_url_are_basic_auth(site: Site, given: str,
         (
             "http://me:secret@h",
             "secret",
-            "token: expected none, for the url has a name and a password, and one header holds either",
+            "token: the url already has a user name and password; give one or the other",
         ),
-        ("http://m%3Ae:secret@h", None, "url: expected a user's name without a colon"),
+        ("http://m%3Ae:secret@h", None, "url: expected a user name without a colon"),
         (
             "http://me:12/secret@h",
             None,

@@ -111,7 +111,7 @@ def test_a_registry_that_holds_our_collector_does_not_show_its_families_twice(
 
 def test_a_registry_with_another_stores_families_is_refused(store: SharedStats, registry: CollectorRegistry) -> None:
     registry.register(ClipperCollector(SharedStats.create()))
-    with pytest.raises(ValueError, match=r"registry: expected one without the clipper_\* families of another store"):
+    with pytest.raises(ValueError, match=r"registry: it already holds the clipper_\* families of another store"):
         Exposition(store, registry)
 
 

@@ -82,7 +82,7 @@ def test_an_answer_is_remembered_for_this_name_and_this_password_alone() -> None
     async def ask() -> list[bool]:
         passwords = Passwords(lambda: users)
         asked = [("x" + known.decode(), b"p"), ("x", known + b"p"), ("x", b"p")]
-        return [await passwords.belong(name, password, "192.0.2.1") for name, password in asked]
+        return [await passwords.verify(name, password, "192.0.2.1") for name, password in asked]
 
     assert asyncio.run(ask()) == [True, False, True]
 

@@ -25,6 +25,7 @@ from exporter.settings.settings import (
     unknown_variables,
     warn_of_unknown_variables,
 )
+from exporter.store.shared import STALE_AFTER
 from exporter.web.app import create_app
 
 
@@ -46,7 +47,7 @@ def test_the_defaults() -> None:
     assert settings.serve == ServeOptions()
     assert settings.serve.listen == Address("127.0.0.1", 9309)
     assert settings.serve.telemetry_path == "/metrics"
-    assert settings.store.stale_after == 300
+    assert settings.store.stale_after == STALE_AFTER == 300
     assert settings.store.time_zone is None
     assert SharedStats.create(**settings.store.keywords()).own_numbers()[STREAMERS_LIMIT] == 200_000
 
@@ -252,7 +253,7 @@ def test_a_value_of_every_option_comes_from_its_variable(tmp_path: Path) -> None
 
 
 def test_an_empty_variable_is_none_where_nothing_is_the_default() -> None:
-    empty = {option.variable: "" for option in options().values() if option.optional}
+    empty = {option.variable: "" for option in options().values() if option.default is None}
     assert Settings.read({}, empty) == Settings.read({}, {})
     assert serve_options({}, empty) == ServeOptions()
 

@@ -193,7 +193,6 @@ class TestAReading:
 UPDATES_OF_ALL_KINDS: dict[str, Callable[[SharedStats], object]] = {
     "known streamer": lambda store: store.update_viewers("a", 5),
     "new streamer": lambda store: store.update_viewers("new", 7),
-    "another gauge": lambda store: store.update_velocity("new", 5.5),
     "trigger": lambda store: store.add_trigger("a", "raid"),
     "clip": lambda store: store.increment_clips_today("a"),
     "clear": lambda store: store.clear_streamer_stats("a"),

@@ -19,7 +19,7 @@ from exporter import InvalidUpdate, SharedStats
 from exporter.metrics import STREAMERS, STREAMERS_EXPIRED, UPDATES, UPDATES_REJECTED
 from exporter.store.rows import Row
 from exporter.store.shared import TRIGGER_TYPES
-from exporter.store.state import STEP, State
+from exporter.store.state import FEW, STEP, State
 from exporter.store.validation import Limits, Reason
 from tests.clock import FakeClock
 from tests.interleaving import Switching
@@ -364,14 +364,14 @@ class TestExpiry:
         clock.pass_by(101)
         for _ in range(2):
             store.increment_clips_today("0")
-            assert 0 < len(looked) <= STEP + 2  # and at the event's own row
+            assert 0 < len(looked) <= FEW + 2  # and at the event's own row
             looked.clear()
         store.add_trigger("1", "of a type that is new")
-        assert 0 < len(looked) <= STEP + 2
+        assert 0 < len(looked) <= FEW + 2
         looked.clear()
         # Nobody who has been looked at is looked at again before it may be stale; the rest is a reader's.
         assert len(store.rows()) == 5 * STEP // 2 + 1
-        assert len(looked) <= 2 * STEP
+        assert len(looked) <= 5 * STEP
 
     @pytest.mark.parametrize("most", [0, 1, 7])
     def test_no_more_rows_are_looked_at_than_are_asked_for(self, clock: FakeClock, most: int) -> None:
@@ -382,6 +382,18 @@ class TestExpiry:
         for gone in range(most, 10, most or 10):
             state.expire(clock.now, most)
             assert (len(state.rows), state.expired) == (10 - gone, gone)
+
+    def test_who_has_expired_makes_room_though_many_others_are_looked_at_first(self, clock: FakeClock) -> None:
+        others = [f"{number}" for number in range(STEP + 200)]
+        store = SharedStats.create(clock=clock, limits=Limits(streamers=len(others) + 1))
+        for name in ("old", *others):
+            store.update_viewers(name, 1)
+        clock.pass_by(200)
+        for name in others:
+            store.update_viewers(name, 2)
+        clock.pass_by(101)
+        store.update_viewers("new", 1)
+        assert set(store.viewer_counts) == {*others, "new"}
 
     def test_0_is_never(self, clock: FakeClock) -> None:
         store = SharedStats.create(clock=clock, stale_after=0)
@@ -448,12 +460,12 @@ BAD_INPUT: dict[str, tuple[Callable[[SharedStats], None], str, Reason]] = {
     ),
     "one streamer too many": (
         lambda s: s.add_trigger("third", "keyword"),
-        "streamer: expected at most 2 streamers at once, got 'third'",
+        "streamer: limit reached (2): 'third' refused (--limit.streamers)",
         Reason.STREAMERS,
     ),
     "one trigger type too many": (
         lambda s: s.add_trigger("xQc", "sixth"),
-        "trigger_type: expected at most 5 trigger types, got 'sixth'",
+        "trigger_type: limit reached (5): 'sixth' refused (--limit.trigger-types)",
         Reason.TRIGGER_TYPES,
     ),
 }

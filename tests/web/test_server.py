@@ -190,7 +190,7 @@ def test_serve_reads_the_environment(
     assert (tmp_path / "kept").is_dir()
     told = "CLIPPER_EXPORTER_WEB_TELEMETRYPATH: did you mean CLIPPER_EXPORTER_WEB_TELEMETRY_PATH?"
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == [f"environment variable {told}"]
+    assert warnings == [f"unknown environment variable {told}"]
 
 
 def test_a_mistake_in_a_variable_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:

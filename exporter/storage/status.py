@@ -1,4 +1,4 @@
-"""How a storage fares: what its metrics and its log lines tell."""
+"""The status of a storage, for its metrics and log lines."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from exporter.errors import StorageError
 from exporter.logs import RateLimited
 from exporter.metrics import STORAGE_COMMITS, STORAGE_ERRORS, STORAGE_LAG, STORAGE_SIZE, STORAGE_UP
 from exporter.own_metrics import OwnMetrics
-from exporter.storage.problems import Trouble
+from exporter.storage.problems import Problem
 from exporter.storage.schema import FILE_NAME
 
 logger = logging.getLogger(__name__)
 
 
-class Health:
-    """The account of one storage, in ``folder``; ``problem`` is what keeps it from committing now.
+class StorageStatus:
+    """The status of one storage in ``folder``; ``problem`` is why it cannot commit now, ``None`` if it can.
 
-    ``clock`` gives seconds that never fall, ``alive`` says if somebody could commit; ``own`` are the metrics that show
-    the account. One thread writes it, but for :meth:`changed`, any may read it.
+    ``clock`` is a monotonic clock, ``alive`` returns whether the writer runs, ``own`` holds the metrics. Only the
+    writer's thread calls the methods, except :meth:`changed`; any thread may read.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float], alive: Callable[[], bool], own: OwnMetrics) -> None:
@@ -29,21 +29,21 @@ class Health:
         self._clock = clock
         self._log = RateLimited(logger)
         self._lock = threading.Lock()
-        self._oldest: float | None = None  # of the changes that were looked at, and are not committed
-        self._newer: float | None = None  # the first change since
+        self._oldest: float | None = None  # time of the oldest change being committed
+        self._newer: float | None = None  # time of the first change since then
         self.problem: StorageError | None = None
         own.gauge(STORAGE_UP).set_function(lambda: alive() and self.problem is None)
         self._commits = own.counter(STORAGE_COMMITS)
-        self._errors = own.counter(STORAGE_ERRORS, Trouble)
+        self._errors = own.counter(STORAGE_ERRORS, Problem)
         own.gauge(STORAGE_LAG).set_function(self._lag)
         own.gauge(STORAGE_SIZE).set_function(self._size)
 
     def changed(self) -> None:
-        """Note the first change since the last look; by the thread that makes it, which must not wait for a lock."""
+        """Record a change. Takes no lock, because the thread that makes the change must not wait."""
         self._newer = self._clock()
 
-    def looked(self) -> None:
-        """Note that all changes up to now are about to be committed."""
+    def committing(self) -> None:
+        """Record that all changes up to now are about to be committed."""
         with self._lock:
             if self._oldest is None:
                 self._oldest = self._newer
@@ -54,19 +54,19 @@ class Health:
         self._commits.inc()
 
     def succeeded(self) -> None:
-        """Note that nothing is left of what was looked at."""
+        """Record that these changes are on disk."""
         with self._lock:
             before, self.problem = self.problem, None
             self._oldest = None
         if before is not None:
-            logger.info("storage %s: counters are kept again", self._folder)
+            logger.info("storage %s: counters are stored again", self._folder)
 
     def failed(self, problem: StorageError) -> None:
-        """Count and tell a failure to open or to commit."""
+        """Count and log a failure to open or commit."""
         with self._lock:
             self.problem = problem
         self._errors.labels(problem.reason).inc()
-        self._log.warning(problem.reason, f"counters are not kept, a restart would lose them: {problem}")
+        self._log.warning(problem.reason, f"counters are not stored, and a restart would lose them: {problem}")
 
     def _lag(self) -> float:
         with self._lock:
