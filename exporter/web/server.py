@@ -148,6 +148,13 @@ class _Uvicorn(uvicorn.Server):
         # The next iteration of the loop accepts connections; earlier ones wait in the socket's queue.
         asyncio.get_running_loop().call_soon(self.answering.set)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        await asyncio.sleep(0)  # connections accepted during the stop are set up in the next iteration of the loop
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
 
 def serve(
     port: int | None = None,
